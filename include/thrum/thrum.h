@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole of thrum. */
+#ifndef THRUM_THRUM_H
+#define THRUM_THRUM_H
+
+#include <thrum/addr.h>
+#include <thrum/chan.h>
+#include <thrum/common.h>
+#include <thrum/dns.h>
+#include <thrum/error.h>
+#include <thrum/http.h>
+#include <thrum/runtime.h>
+#include <thrum/stream.h>
+#include <thrum/sync.h>
+#include <thrum/task.h>
+#include <thrum/tcp.h>
+#include <thrum/time.h>
+#include <thrum/tls.h>
+#include <thrum/url.h>
+
+#endif
