@@ -80,7 +80,7 @@ void thr_body_fini(struct thr_body *b);
  * there were none).  Call again with the rest until *used is n or b->done; what is behind the body
  * is never taken.
  *
- * Returns: 0; THRUM_EHTTP_PROTOCOL for broken chunks, THRUM_EHTTP_TOO_LARGE, -ENOMEM (trailers only), sticky. */
+ * Returns: 0; THRUM_EHTTP_PROTOCOL for broken chunks, THRUM_EHTTP_BODY_LIMIT, -ENOMEM (trailers only), sticky. */
 THRUM_MUST_CHECK int thr_body_feed(struct thr_body *b, const char *in, size_t n, size_t *used,
                                    struct thr_text *data);
 

@@ -24,12 +24,12 @@
 /* Zero is the default of every field. */
 struct thr_decode_opts {
     uint64_t bytes_max; /* 1 GiB: decoded bytes */
-    uint32_t ratio_max; /* 256: decoded bytes for each encoded byte, looked at above 1 MiB */
+    uint32_t ratio_max; /* 1,000: decoded bytes for each encoded byte, looked at above 1 MiB */
 };
 
 #define THR_DECODE_CODINGS_MAX 2
 #define THR_DECODE_BYTES_DEFAULT (UINT64_C(1) << 30)
-#define THR_DECODE_RATIO_DEFAULT 256u
+#define THR_DECODE_RATIO_DEFAULT 1000u
 #define THR_DECODE_RATIO_FROM (UINT64_C(1) << 20)
 
 struct thr_decode;

@@ -123,7 +123,7 @@ void thr_headers_fini(struct thr_headers *h);
 void thr_headers_clear(struct thr_headers *h);
 
 /* Appends a field.  White space around the value is dropped.
- * Returns: 0, -EINVAL for a name or value that cannot be sent, THRUM_EHTTP_TOO_LARGE, -ENOMEM; the
+ * Returns: 0, THRUM_EHTTP_REQUEST for a name or value that cannot be sent, THRUM_EHTTP_HEADER_LIMIT, -ENOMEM; the
  *          list is unchanged on failure.  name and value may not point into the list. */
 THRUM_MUST_CHECK int thr_headers_add(struct thr_headers *h, struct thr_text name,
                                      struct thr_text value);

@@ -80,7 +80,7 @@ void thr_parse_init(struct thr_parse *p, struct thr_field *fields, size_t fields
 /* Reads on in the response head that starts at buf, of which len bytes are there.
  *
  * Returns: the bytes of the whole head when it is complete (*out is filled; more bytes may follow it);
- *          0 if more bytes are needed; THRUM_EHTTP_PROTOCOL or THRUM_EHTTP_TOO_LARGE, and the same again
+ *          0 if more bytes are needed; THRUM_EHTTP_PROTOCOL or THRUM_EHTTP_HEADER_LIMIT, and the same again
  *          on every later call. */
 THRUM_MUST_CHECK ssize_t thr_parse_response(struct thr_parse *p, const char *buf, size_t len,
                                             struct thr_response *out);

@@ -33,7 +33,7 @@ struct thr_request {
 /* Writes the head of r into the cap bytes at buf, with nothing behind it (no NUL).
  *
  * Returns: the bytes of the head; if that is more than cap, buf is garbage and the call is to be repeated
- *          with that much room (buf may be NULL with cap 0 to ask).  -EINVAL for a method, target, host or
+ *          with that much room (buf may be NULL with cap 0 to ask).  THRUM_EHTTP_REQUEST for a method, target, host or
  *          field that is not allowed on the wire, two Host fields, or framing fields that contradict
  *          body. */
 THRUM_MUST_CHECK ssize_t thr_request_write(const struct thr_request *r, char *buf, size_t cap);

@@ -24,15 +24,9 @@
 #ifndef THRUM_URL_H
 #define THRUM_URL_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <thrum/common.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+THRUM_BEGIN_DECLS
 
 /* The longest text that is accepted, and the longest URL that resolving may give. */
 #define THRUM_URL_BYTES_MAX 65535
@@ -121,8 +115,6 @@ THRUM_API const char *thrum_url_password(const thrum_url *url);
  * carried. */
 THRUM_API bool thrum_url_same_origin(const thrum_url *a, const thrum_url *b);
 
-#ifdef __cplusplus
-}
-#endif
+THRUM_END_DECLS
 
 #endif
