@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/wait.h: the one protocol of all waiting.
+ *
+ * A task that must wait opens a *wait* with a new sequence number, tells one or more objects (a lock's queue, a
+ * descriptor, ...) about it by linking a *waiter* into each, and parks. Data, peer, timer, cancel and close all try to
+ * *fire* the wait with their reason; exactly one succeeds, and only that one makes the task runnable again.
+ *
+ * The word     task->wait = sequence << 8 | shielded | state, where state is
+ *                IDLE     no wait is open
+ *                ARMED    opened; the task still runs on its stack
+ *                PARKED   the task's context is saved and its stack is quiet
+ *                FIRED+r  ended with reason r
+ * Invariants   W1  the sequence grows with each wait of a task record, for ever: records are reused, never unmapped, so
+ *                  a late waker's compare-and-swap on an old sequence fails, whoever lives in the record by then.
+ *              W2  from ARMED or PARKED to FIRED: by one winning compare-and-swap, of whoever fires.
+ *              W3  from ARMED to PARKED: by the worker that switched away from the task, after its context was saved. If
+ *                  that fails the wait was fired meanwhile, and that worker makes the task runnable; else the one who
+ *                  fires it does (it saw PARKED). So a task is queued exactly once a wait.
+ *              W4  a waiter (it lies on the waiting task's stack) is touched by others only under its object's lock and
+ *                  while linked. After parking the task unlinks all its waiters, under those locks, before its frame
+ *                  goes: thus nobody is left who could touch it. What the firing side writes for the waiter (an item, a
+ *                  count) it writes under that lock, before it fires.
+ *              W5  a timer or cancel that fires changes nothing of the object: no item, permit or lock is lost with it.
+ *                  If the object's side fired, the call is a success, whatever deadline passed meanwhile.
+ *              W6  a shielded wait is not fired by cancel, nor bounded by the enclosing deadlines.
+ * Ordering     (A) fire, compare-and-swap acq_rel  ->  (B) the parked task's load acquire of the word
+ *                  What the firing side wrote before is visible to the task after its wait.
+ *              (C) park, compare-and-swap release ARMED->PARKED  ->  (A)
+ *                  The saved context is visible to who fires and then queues the task.
+ *              (D) cancel: store of the scope's flag seq_cst, then load of the word seq_cst
+ *                  park:   store of ARMED seq_cst, then load of the scope's flag seq_cst
+ *                  One of the two sees the other: no cancel is missed.
+ * Who schedules is separate from who fires: firing happens under the object's lock and only collects the tasks;
+ * thr_wakeups_run() queues them after the lock is released. */
+#ifndef THR_EXEC_WAIT_H
+#define THR_EXEC_WAIT_H
+
+#include "exec/atomic.h"
+#include <thrum/task.h>
+
+enum thr_reason {
+    THR_FIRED_OK = 0, /* what was waited for */
+    THR_FIRED_TIMEOUT = 1,
+    THR_FIRED_CANCEL = 2,
+    THR_FIRED_CLOSED = 3, /* the object is being closed */
+};
+
+/* One object's record of a waiting task. Lies on the task's stack, usually. */
+struct thr_waiter {
+    struct thrum_task *task;
+    uint64_t seq;
+    struct thr_waiter *prev, *next; /* guarded by the object's lock */
+    bool linked;                    /* guarded by the object's lock */
+    void *data;                     /* the object's own use: where to put an item, ... */
+};
+
+/* Tasks that were fired and must be made runnable. Zero-initialise. */
+struct thr_wakeups {
+    struct thrum_task *head, *tail;
+};
+
+/* Opens a wait of the current task with its first waiter. Nothing else may be opened before it is parked or abandoned.
+ *
+ * shielded: neither cancel nor the enclosing deadlines end it.
+ * Context: task. */
+void thr_wait_begin(struct thr_waiter *w, bool shielded);
+
+/* A further waiter of the wait that `first` belongs to. Context: task. */
+void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first);
+
+/* Suspends the current task until its wait is fired: at the latest by the timer at deadline_ns (absolute; THRUM_NEVER:
+ * none) or an enclosing deadline, or by cancel. Returns at once if that has happened already.
+ *
+ * On return the waiters may still be linked: the caller must unlink them (W4).
+ * Returns: the reason. Context: task, no lock held. */
+enum thr_reason thr_wait_park(uint64_t deadline_ns);
+
+/* Ends an opened wait without parking. The waiters must be unlinked as after a park.
+ *
+ * Returns: true if it had been fired by an object meanwhile (THR_FIRED_OK or _CLOSED). Context: task. */
+bool thr_wait_abandon(void);
+
+/* Fires w's wait; if that succeeds and the task is parked, adds it to *out.
+ *
+ * Returns: true if this call decided how the wait ended.
+ * Context: any thread, under the lock of the object that w is linked in. */
+bool thr_waiter_fire(const struct thr_waiter *w, enum thr_reason reason, struct thr_wakeups *out);
+
+/* Makes the collected tasks runnable: on this worker, or from a foreign thread on the one each ran on last.
+ *
+ * Context: any thread, no lock held. *out is empty afterwards. */
+void thr_wakeups_run(struct thr_wakeups *out);
+
+/* 0, -ETIMEDOUT, -ECANCELED or THRUM_ECLOSED. */
+int thr_reason_error(enum thr_reason reason);
+
+/* ---- Lists of waiters, guarded by their object's lock ---- */
+
+struct thr_waitlist {
+    struct thr_waiter *head, *tail;
+};
+
+void thr_waitlist_push(struct thr_waitlist *l, struct thr_waiter *w);
+struct thr_waiter *thr_waitlist_pop(struct thr_waitlist *l); /* the first, or NULL */
+void thr_waitlist_remove(struct thr_waitlist *l, struct thr_waiter *w); /* nothing if it is not linked */
+
+/* Pops waiters until one could be fired with `reason`; returns that one's `data` in *data (unless NULL).
+ *
+ * Returns: true if one was fired. */
+bool thr_waitlist_fire_one(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out,
+                           void **data);
+void thr_waitlist_fire_all(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out);
+
+/* ---- What a suspending call does besides waiting ---- */
+
+/* -ECANCELED if the current task's scope is cancelled, else 0. Cheap: no clock. Each suspending public call begins with
+ * it, so that a cancelled task cannot go on by luck. Context: task. */
+int thr_task_cancelled(void);
+
+/* Counts one operation that went through without suspending (a read that found data, ...) against the task's slice, and
+ * yields when that is used up, so that ready I/O cannot starve others. Context: task, no lock held. May suspend. */
+void thr_task_spend(void);
+
+#endif
