@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# thrum_add_test: how a test program is built and run.
+include_guard()
+
+find_path(CMOCKA_INCLUDE_DIR cmocka.h REQUIRED)
+find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+
+set(THRUM_TEST_ENVIRONMENT "CMOCKA_TEST_ABORT=1;THRUM_PROGRAM=${PROJECT_BINARY_DIR}/tools/thrum;THRUM_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+set(THRUM_TEST_SLOWER 1)
+if(THRUM_SANITIZE MATCHES "address")
+  list(APPEND THRUM_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=0"
+       "UBSAN_OPTIONS=print_stacktrace=1")
+  set(THRUM_TEST_SLOWER 3)
+elseif(THRUM_SANITIZE MATCHES "thread")
+  list(APPEND THRUM_TEST_ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+  set(THRUM_TEST_SLOWER 5)
+endif()
+
+# thrum_add_test(LAYER NAME [LABELS label...] [SERIAL])
+#
+# Builds tests/LAYER/test_NAME.c and runs it as LAYER.NAME.  Labels: the layer, and unit (the default), loopback,
+# stress or slow.  SERIAL: alone, for a test that measures how work spreads.
+function(thrum_add_test layer name)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "" "LABELS")
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  set(target test_${layer}_${name})
+  thrum_add_program(${target} SOURCES ${layer}/test_${name}.c LIBRARIES thrum_test_support thrum::${layer})
+  if(layer STREQUAL "tools" AND TARGET thrum_program)
+    add_dependencies(${target} thrum_program)
+  endif()
+
+  math(EXPR timeout "60 * ${THRUM_TEST_SLOWER}")
+  if("slow" IN_LIST arg_LABELS OR "stress" IN_LIST arg_LABELS)
+    math(EXPR timeout "180 * ${THRUM_TEST_SLOWER}")
+  endif()
+  add_test(NAME ${layer}.${name} COMMAND ${target})
+  set_tests_properties(
+    ${layer}.${name}
+    PROPERTIES LABELS "${layer};${arg_LABELS}"
+               SKIP_RETURN_CODE 77
+               TIMEOUT ${timeout}
+               RUN_SERIAL "${arg_SERIAL}"
+               ENVIRONMENT "${THRUM_TEST_ENVIRONMENT}")
+endfunction()
