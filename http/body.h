@@ -35,9 +35,10 @@ struct thr_body_plan {
 };
 
 /* Decides how the body of r, the final response to a request with this method, is framed.
- * Returns: 0, or THRUM_EHTTP_PROTOCOL for a contradiction (differing lengths, a length that is no number,
- *          Transfer-Encoding in HTTP/1.0 or with chunked not last), THRUM_EHTTP_ENCODING for an unknown
- *          transfer coding. */
+ * Of Transfer-Encoding only chunked is known, since the client asks for no other; it is obeyed in
+ * HTTP/1.0 too, and then the connection is not used again (RFC 9112, 6.1).
+ * Returns: 0; THRUM_EHTTP_PROTOCOL for lengths that differ or are no numbers and for chunked twice;
+ *          THRUM_EHTTP_ENCODING for another transfer coding. */
 THRUM_MUST_CHECK int thr_body_plan(struct thr_body_plan *out, const char *method,
                                    const struct thr_response *r);
 
@@ -48,6 +49,8 @@ struct thr_body_opts {
     uint32_t trailer_bytes_max;   /* 16 KiB */
     struct thr_headers *trailers; /* NULL: trailers are checked and dropped; else added here */
 };
+
+struct thr_body_tail;
 
 struct thr_body {
     enum thr_body_kind kind;
@@ -61,9 +64,7 @@ struct thr_body {
     uint32_t extension_left;
     uint32_t trailer_bytes_max;
     struct thr_headers *trailers;
-    char *tail; /* trailer section being collected; NULL unless there is one */
-    size_t tail_n;
-    size_t tail_cap;
+    struct thr_body_tail *tail; /* the trailers being collected; NULL unless there are any */
 };
 
 /* Prepares b for a body framed like plan.  A body without bytes is done at once.
@@ -80,7 +81,9 @@ void thr_body_fini(struct thr_body *b);
  * there were none).  Call again with the rest until *used is n or b->done; what is behind the body
  * is never taken.
  *
- * Returns: 0; THRUM_EHTTP_PROTOCOL for broken chunks, THRUM_EHTTP_BODY_LIMIT, -ENOMEM (trailers only), sticky. */
+ * Returns: 0; THRUM_EHTTP_PROTOCOL for broken chunks and trailers, THRUM_EHTTP_BODY_LIMIT (bytes_max or
+ *          the extensions), THRUM_EHTTP_HEADER_LIMIT and -ENOMEM (trailers); sticky.  Body bytes in front
+ *          of an error are given out first. */
 THRUM_MUST_CHECK int thr_body_feed(struct thr_body *b, const char *in, size_t n, size_t *used,
                                    struct thr_text *data);
 

@@ -52,7 +52,8 @@ void thr_decode_free(struct thr_decode *d);
  * pending are both nothing.  Call again with the rest of in while *used < in_n or *made == out_cap:
  * with in_n 0 what is pending inside comes out.
  *
- * Returns: 0, THRUM_EHTTP_ENCODING for damaged data, THRUM_EHTTP_BOMB, -ENOMEM; sticky. out_cap > 0. */
+ * Returns: 0, THRUM_EHTTP_ENCODING for damaged data, THRUM_EHTTP_BOMB, -ENOMEM; sticky.  The
+ *          *made bytes are good on failure too.  out_cap > 0. */
 THRUM_MUST_CHECK int thr_decode_feed(struct thr_decode *d, const char *in, size_t in_n,
                                      size_t *used, char *out, size_t out_cap, size_t *made);
 
