@@ -110,7 +110,7 @@ disable_services() {
 
 install_missing() {
     local package missing=() services=()
-    for package in "${packages[@]}"; do
+    for package in $(printf '%s\n' "${packages[@]}" | sort -u); do
         is_installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
