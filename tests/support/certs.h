@@ -3,7 +3,7 @@
  *
  * They lie in sup_tmpdir() and are kept for the life of the process.  One test CA (P-256) signs all
  * leaves but the self-signed one and that of the unknown CA.  Unless said otherwise a leaf is good for
- * localhost, thrum.test, *.thrum.test, 127.0.0.1 and ::1, valid from yesterday for ten years.
+ * localhost, thrum.test, *.thrum.test, 127.0.0.1 and ::1, valid from 2020 to 2049.
  */
 #ifndef SUPPORT_CERTS_H
 #define SUPPORT_CERTS_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* support/nginx.h: the distribution's nginx, on free loopback ports, from a directory of its own.
  *
- * The test binds the ports and nginx inherits them, so none can be lost to somebody else.  Every
- * listener serves the same paths:
+ * The ports are reserved, so none can be lost to somebody else.  Every listener serves the same paths:
  *
  *   /pages/I            page I of support/pages.h, Content-Length; I < pages_n
  *   /gzip/I             the same, compressed on the fly if the request accepts gzip (then chunked)
@@ -15,17 +14,18 @@
  *   /bomb-gzip          4 MiB of 'A', always sent as gzip (some 4 KiB)
  *   /status/CODE        that status with the body "status CODE\n"; CODE: 200 204 400 401 403 404 410
  *                       418 429 500 502 503 504
- *   /redirect/N         302, relative: to /redirect/N-1, at last to /pages/0; N <= 20
+ *   /redirect/N         302, relative: to /redirect/N-1, from /redirect/1 to /pages/0; 1 <= N <= 20
  *   /redirect-abs/N     the same with absolute URLs (the request's own scheme and Host)
  *   /redirect-loop      302 to itself
  *   /redirect-code/CODE CODE to /echo; CODE: 301 302 303 307 308
  *   /redirect-https     302 to /pages/1 on the HTTPS port, /redirect-http on the HTTP port
- *   /redirect-none      302 without a Location
- *   /echo               "METHOD URI PROTOCOL host=.. ua=.. accept=.. x-test=.. type=.. length=..\n"
- *   /echo-body          the request's body (POST or PUT, one line of text, at most 4 KiB)
+ *   /echo               "METHOD URI PROTOCOL host=[..] ua=[..] accept=[..] encoding=[..] auth=[..] x-test=[..]
+ *                       type=[..] length=[..]\n", one line, what is absent empty
+ *   /echo-body          the request's body (POST or PUT, one line of text, at most 4 KiB); counts as two
+ *                       requests and connections
  *   /headers/N          N (10, 100) headers X-Fill-K of 64 bytes each, body "ok\n"
- *   /tls                "PROTOCOL CIPHER SNI ALPN REUSED\n", each "-" if empty ("." for a reused
- *                       session, "r" as nginx says it)
+ *   /tls                "PROTOCOL CIPHER SNI ALPN REUSED\n", each "-" if empty; REUSED: "r" for a
+ *                       resumed session, else "."
  */
 #ifndef SUPPORT_NGINX_H
 #define SUPPORT_NGINX_H
@@ -59,7 +59,6 @@ struct sup_nginx;
 struct sup_nginx_opts {
     uint32_t pages_n;         /* 0: 100 */
     uint64_t large_bytes;     /* 0: 8 MiB */
-    unsigned workers;         /* 0: one process without a master */
     unsigned keepalive_n;     /* requests a connection; 0: 1,000,000 */
     unsigned keepalive_ms;    /* idle time after which nginx closes; 0: 60,000 */
     unsigned connections_max; /* 0: 4,096 */
@@ -105,6 +104,8 @@ bool sup_nginx_wait_active(struct sup_nginx *n, uint64_t active, int timeout_ms)
 /* One line a request, written after the answer was sent, so wait for it with sup_file_wait():
  * "PORT CONNECTION-NUMBER REQUEST-OF-CONNECTION METHOD URI PROTOCOL STATUS BODY-BYTES TLS-PROTOCOL\n". */
 const char *sup_nginx_access_log(const struct sup_nginx *n);
+
+/* Level "info": why a handshake failed, which connections a client closed. */
 const char *sup_nginx_error_log(const struct sup_nginx *n);
 
 #endif

@@ -8,7 +8,7 @@
 
 static uint64_t mix(uint64_t seed, uint64_t word)
 {
-    uint64_t x = seed * 0x9E3779B97F4A7C15u + word * 0xD1B54A32D192ED03u;
+    uint64_t x = (seed + 1) * 0x9E3779B97F4A7C15u + word * 0xD1B54A32D192ED03u;
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
     return x ^ (x >> 31);

@@ -5,7 +5,7 @@
  *
  *     alphabet[(mix(seed, p / 8) >> (8 * (p % 8))) & 63],  alphabet = A-Z a-z 0-9 '-' '\n'
  *
- * where mix(s, w) is the splitmix64 finaliser over s * 0x9E3779B97F4A7C15 + w * 0xD1B54A32D192ED03.
+ * where mix(s, w) is the splitmix64 finaliser over (s + 1) * 0x9E3779B97F4A7C15 + w * 0xD1B54A32D192ED03.
  * Any piece can be made or checked alone, wherever a read happened to end; it is text without markup
  * and gzip shrinks it by about a quarter.
  */

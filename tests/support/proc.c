@@ -71,6 +71,7 @@ struct sup_proc *sup_proc_start(const struct sup_proc_opts *opts)
         .stdio = {in, out, out},
         .fds = opts->fds,
         .fds_n = opts->fds_n,
+        .raise_limits = true,
     };
     ok = ok && sup_spawn(&p->child, &spawn);
     if (in >= 0)

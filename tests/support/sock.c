@@ -33,14 +33,16 @@ static socklen_t loopback(union address *a, bool ipv6, uint16_t port)
 }
 
 /* A socket bound to the loopback address; *port: what is wanted (0: any), then what was bound. */
-static int bound_socket(bool ipv6, int type, uint16_t *port)
+static int bound_socket(bool ipv6, int type, bool reuse, uint16_t *port)
 {
     union address a;
     socklen_t bytes = loopback(&a, ipv6, *port);
     int fd = socket(ipv6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = reuse;
     if (fd < 0)
         return -1;
-    if (bind(fd, &a.any, bytes) != 0 || getsockname(fd, &a.any, &bytes) != 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        bind(fd, &a.any, bytes) != 0 || getsockname(fd, &a.any, &bytes) != 0) {
         close(fd);
         return -1;
     }
@@ -53,8 +55,8 @@ uint16_t sup_port_free(void)
     /* Free for TCP is usually free for UDP too; not always, so try a few times. */
     for (int tries = 0; tries < 16; tries++) {
         uint16_t port = 0;
-        int tcp = bound_socket(false, SOCK_STREAM, &port);
-        int udp = tcp < 0 ? -1 : bound_socket(false, SOCK_DGRAM, &port);
+        int tcp = bound_socket(false, SOCK_STREAM, false, &port);
+        int udp = tcp < 0 ? -1 : bound_socket(false, SOCK_DGRAM, false, &port);
         if (tcp >= 0)
             close(tcp);
         if (udp >= 0) {
@@ -69,17 +71,26 @@ uint16_t sup_port_free(void)
 bool sup_has_ipv6(void)
 {
     uint16_t port = 0;
-    int fd = bound_socket(true, SOCK_STREAM, &port);
+    int fd = bound_socket(true, SOCK_STREAM, false, &port);
     if (fd < 0)
         return false;
     close(fd);
     return true;
 }
 
+int sup_port_reserve(bool ipv6, uint16_t *port)
+{
+    *port = 0;
+    int fd = bound_socket(ipv6, SOCK_STREAM, true, port);
+    if (fd < 0)
+        sup_say("cannot bind to %s: %s", ipv6 ? "::1" : "127.0.0.1", strerror(errno));
+    return fd;
+}
+
 int sup_listen(bool ipv6, int backlog, uint16_t *port)
 {
     *port = 0;
-    int fd = bound_socket(ipv6, SOCK_STREAM, port);
+    int fd = bound_socket(ipv6, SOCK_STREAM, false, port);
     if (fd >= 0 && listen(fd, backlog) != 0) {
         close(fd);
         fd = -1;

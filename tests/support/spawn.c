@@ -176,6 +176,15 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void become(const struct plan *p)
 {
     const struct sup_spawn *s = p->spawn;
@@ -187,6 +196,8 @@ static void become(const struct plan *p)
     for (int i = 0; i < 3 && ok; i++)
         ok = dup2(s->stdio[i], i) == i;
     mark_descriptors(s);
+    if (s->raise_limits)
+        raise_limits();
     if (ok)
         execve(p->path, p->argv, p->env);
     int err = errno;

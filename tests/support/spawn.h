@@ -12,6 +12,7 @@ struct sup_spawn {
     int stdio[3]; /* become descriptors 0, 1 and 2 of the child */
     const int *fds;
     size_t fds_n;
+    bool raise_limits; /* as many descriptors as the hard limit allows: for servers */
 };
 
 struct sup_child {

@@ -76,6 +76,11 @@ bool sup_fd_count_falls_to(int most, int timeout_ms);
  * it before its user binds it, so a server that cannot take a bound socket is started in a loop. */
 uint16_t sup_port_free(void);
 
+/* A TCP port on 127.0.0.1 or ::1 that the returned socket keeps from others: it is bound, does not listen
+ * (connections are refused) and has SO_REUSEADDR, so that a server which sets that too, as nginx and
+ * openssl do, can listen there all the same.  -1 on failure; close(2) it when the server has stopped. */
+int sup_port_reserve(bool ipv6, uint16_t *port);
+
 /* True when ::1 can be bound here. */
 bool sup_has_ipv6(void);
 
