@@ -110,9 +110,8 @@ int thr_fd_wait(struct thr_fd *f, enum thr_fd_side side, uint64_t deadline_ns);
 /* One descriptor of a thr_fd_wait_any(). */
 struct thr_fd_want {
     struct thr_fd *fd;
-    bool read, write; /* in: what to wait for */
-    bool readable,
-        writable; /* out: what may be done without blocking (an error or hang-up counts as both) */
+    bool read, write;             /* in: what to wait for */
+    bool readable, writable;      /* out: what will not block; an error or hang-up is both */
     struct thr_waiter waiters[2]; /* private to the call */
 };
 
@@ -126,6 +125,13 @@ struct thr_fd_want {
  * Context: the task that borrowed or opened the descriptors. Suspends. */
 int thr_fd_wait_any(struct thr_fd_want *wants, unsigned n, struct thr_doorbell *bell,
                     uint64_t deadline_ns, bool shielded);
+
+/* ---- For fd_any.c: the halves of a wait ---- */
+
+/* Links w, of an open wait, into f's side unless that is ready. Returns: true if linked, to be unlinked after the park.
+ * False: *err is 0 (ready), -EBUSY or THRUM_ECLOSED. */
+bool thr_fd_link(struct thr_fd *f, enum thr_fd_side side, struct thr_waiter *w, int *err);
+void thr_fd_unlink(struct thr_fd *f, enum thr_fd_side side, const struct thr_waiter *w);
 
 /* ---- For the event loops ---- */
 
