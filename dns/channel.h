@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* dns/channel.h: c-ares, as one task drives it.
+ *
+ * c-ares 1.18 has no locks, and later versions call back with theirs held; so one task, the resolver's actor, makes every
+ * call of a channel, and both behave alike. c-ares opens, closes and reuses descriptors as it likes, and says so through
+ * a callback: the channel keeps the list, registers a socket with the event loop when it first waits for it, and
+ * deregisters it in the callback, before c-ares closes it.
+ *
+ * c-ares cannot end one question: it is answered, or times out, or ends with the channel.
+ * Nothing here suspends but thr_channel_wait(). */
+#ifndef THR_DNS_CHANNEL_H
+#define THR_DNS_CHANNEL_H
+
+#include "exec/doorbell.h"
+#include <thrum/dns.h>
+
+/* What came of a question. */
+struct thr_reply {
+    int err; /* 0, -ENOMEM, -ECANCELED (the channel was freed), THRUM_EDNS_* */
+    unsigned addrs_n;
+    thrum_addr *addrs; /* the callee's, from malloc(), without a port; not NULL if err is 0 */
+    uint64_t ttl_ns;
+};
+
+/* Called once a question, within a call of thr_channel_ask(), _process() or _free(). It must not call the channel. */
+typedef void thr_reply_fn(void *arg, const struct thr_reply *reply);
+
+struct thr_channel;
+
+/* Makes a channel; reads resolv.conf.
+ *
+ * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG. Context: any thread. */
+int thr_channel_new(struct thr_channel **out, const thrum_resolver_opts *opts);
+
+/* Ends the channel: questions under way are answered with -ECANCELED. NULL is allowed. */
+void thr_channel_free(struct thr_channel *ch);
+
+/* Asks for the addresses of one family, AF_INET or AF_INET6. name is borrowed for the call. */
+void thr_channel_ask(struct thr_channel *ch, const char *name, int family, thr_reply_fn *fn,
+                     void *arg);
+
+/* How many questions are under way. */
+size_t thr_channel_questions(const struct thr_channel *ch);
+
+/* Waits until a socket is ready, the bell rings, or the deadline has passed; c-ares' own time limits are seen to besides.
+ *
+ * Returns: 0, -ECANCELED. Context: the channel's task. Suspends. */
+int thr_channel_wait(struct thr_channel *ch, struct thr_doorbell *bell, uint64_t deadline_ns);
+
+/* Takes what the last wait found, and looks at time limits that are due. */
+void thr_channel_process(struct thr_channel *ch);
+
+/* Takes the answers that have come meanwhile, without waiting: between two batches of questions, so that the sockets'
+ * buffers do not run over. */
+void thr_channel_drain(struct thr_channel *ch);
+
+#endif

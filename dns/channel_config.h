@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* dns/channel_config.h: a resolver's options in c-ares' terms. */
+#ifndef THR_DNS_CHANNEL_CONFIG_H
+#define THR_DNS_CHANNEL_CONFIG_H
+
+#include <ares.h>
+#include <thrum/dns.h>
+
+/* Makes a c-ares channel that says through on_socket(arg, ...) which sockets it uses.
+ *
+ * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG; *out is then NULL. */
+int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
+                          ares_sock_state_cb on_socket, void *arg);
+
+/* Writes a list of servers, as thrum_resolver_opts has it, with a port for each: "1.2.3.4:53,[::1]:5353".
+ *
+ * Owns:    *out is the caller's, ended with free().
+ * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG; *out is then NULL. */
+int thr_servers_normalise(char **out, const char *servers);
+
+#endif
