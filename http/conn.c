@@ -3,6 +3,7 @@
 #include "http/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +88,7 @@ void thr_conn_close(struct thr_conn *conn)
     if (!conn)
         return;
     buffer_free(conn);
-    thrum_stream_close(conn->stream);
+    thrum_stream_close(conn->stream); /* NULL after a failed handshake, which closes what it took */
     free(conn);
 }
 
@@ -155,6 +156,21 @@ ssize_t thr_conn_fill(struct thr_conn *conn, size_t bytes_max)
     if (n > 0)
         conn->end += (size_t)n;
     return n;
+}
+
+static void copy_text(char *out, size_t out_bytes, const char *text)
+{
+    snprintf(out, out_bytes, "%s", text ? text : "");
+}
+
+void thr_conn_tell(const struct thr_conn *conn, thrum_http_info *info)
+{
+    info->remote = conn->remote;
+    if (!conn->tls)
+        return;
+    copy_text(info->tls_version, sizeof(info->tls_version), thrum_tls_version(conn->tls));
+    copy_text(info->tls_cipher, sizeof(info->tls_cipher), thrum_tls_cipher(conn->tls));
+    info->tls_resumed = thrum_tls_was_resumed(conn->tls);
 }
 
 void thr_conn_rest(struct thr_conn *conn)

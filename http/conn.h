@@ -56,7 +56,8 @@ extern const struct thr_pool_ops thr_conn_pool_ops;
 /* Makes the connection out of an open tcp, in plain so far.
  *
  * Owns:    takes tcp, also on failure. Returns: NULL if there is no memory. */
-struct thr_conn *thr_conn_new(struct thr_buffers *buffers, thrum_tcp *tcp, const thrum_addr *remote);
+struct thr_conn *thr_conn_new(struct thr_buffers *buffers, thrum_tcp *tcp,
+                              const thrum_addr *remote);
 
 /* Closes and frees it. NULL is allowed. May suspend briefly. */
 void thr_conn_close(struct thr_conn *conn);
@@ -76,6 +77,9 @@ static inline size_t thr_conn_buffered(const struct thr_conn *conn)
  * Returns: the count; 0 at the end of the stream; -ENOBUFS if bytes_max are buffered; -ENOMEM; a stream error.
  * Suspends. */
 ssize_t thr_conn_fill(struct thr_conn *conn, size_t bytes_max);
+
+/* Writes into info whom the connection leads to and what protects it. */
+void thr_conn_tell(const struct thr_conn *conn, thrum_http_info *info);
 
 /* Gives the read buffer back if nothing is in it. */
 void thr_conn_rest(struct thr_conn *conn);

@@ -43,6 +43,13 @@ void thr_info_begin_hop(thrum_http_info *info)
     info->body_bytes = 0;
 }
 
+void thr_info_begin_attempt(thrum_http_info *info)
+{
+    uint64_t pool_ns = info->timing.pool_ns;
+    thr_info_begin_hop(info);
+    info->timing.pool_ns = pool_ns;
+}
+
 uint64_t thr_info_lap(uint64_t *mark)
 {
     uint64_t now = thrum_now();

@@ -11,8 +11,11 @@
 /* Clears all of it and notes the start. */
 void thr_info_begin(thrum_http_info *info);
 
-/* Forgets what belongs to one hop or to one connection tried in vain: timings, peer, TLS. */
+/* Forgets what belongs to the hop before: timings, peer, TLS, counts. */
 void thr_info_begin_hop(thrum_http_info *info);
+
+/* The same, but for the time spent in the pool: a further connection for the same hop. */
+void thr_info_begin_attempt(thrum_http_info *info);
 
 /* The nanoseconds since *mark, which moves to now. */
 uint64_t thr_info_lap(uint64_t *mark);

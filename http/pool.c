@@ -40,9 +40,9 @@ struct wanting {
 /* What a locked section leaves to be done after the unlock. */
 struct after {
     struct thr_wakeups wakeups;
-    struct thr_pool_origin *dead;   /* chained by next: to be freed */
-    struct thr_pool_node *victim;   /* idle no longer: to be closed */
-    bool victim_has_slot;           /* its slot is to be freed then */
+    struct thr_pool_origin *dead; /* chained by next: to be freed */
+    struct thr_pool_node *victim; /* idle no longer: to be closed */
+    bool victim_has_slot;         /* its slot is to be freed then */
 };
 
 /* ---- The table of origins --------------------------------------------------------------------------------------- */
@@ -500,7 +500,8 @@ void thr_pool_release(struct thr_pool *p, struct thr_pool_lease *lease, uint64_t
 
 /* ---- The pool --------------------------------------------------------------------------------------------------- */
 
-int thr_pool_init(struct thr_pool *p, const struct thr_pool_ops *ops, const struct thr_pool_opts *opts)
+int thr_pool_init(struct thr_pool *p, const struct thr_pool_ops *ops,
+                  const struct thr_pool_opts *opts)
 {
     memset(p, 0, sizeof(*p));
     p->ops = ops;

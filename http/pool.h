@@ -32,8 +32,8 @@ struct thr_pool_origin;
 /* The head of every connection that a pool keeps. All fields belong to the pool. */
 struct thr_pool_node {
     struct thr_pool_origin *origin;
-    struct thr_pool_node *newer, *older;           /* of the same origin's idle ones */
-    struct thr_pool_node *age_newer, *age_older;   /* of all idle ones */
+    struct thr_pool_node *newer, *older;         /* of the same origin's idle ones */
+    struct thr_pool_node *age_newer, *age_older; /* of all idle ones */
     uint64_t idle_since;
     uint64_t idle_until;
 };
@@ -73,7 +73,7 @@ struct thr_pool {
     size_t origins_n;
     unsigned open_n;
     unsigned idle_n;
-    struct thr_pool_list aged;                      /* every idle connection, by the time of release */
+    struct thr_pool_list aged; /* every idle connection, by the time of release */
     struct thr_pool_origin *ready_head, *ready_tail; /* P3 */
 };
 
@@ -86,7 +86,8 @@ struct thr_pool_lease {
 #define THR_POOL_TURNS 8
 
 /* Returns: 0 or -ENOMEM. */
-int thr_pool_init(struct thr_pool *p, const struct thr_pool_ops *ops, const struct thr_pool_opts *opts);
+int thr_pool_init(struct thr_pool *p, const struct thr_pool_ops *ops,
+                  const struct thr_pool_opts *opts);
 
 /* Closes the idle connections. There must be no lease and no waiter. Accepts a zeroed pool.
  * Context: task. May suspend. */

@@ -92,9 +92,9 @@ static bool is_one_of(const char *name, size_t name_len, const char *const *name
 bool thr_redirect_is_of_body(const char *name, size_t name_len)
 {
     static const char *const names[] = {
-        "Content-Length",   "Content-Type",     "Content-Encoding", "Content-Language",
-        "Content-Location", "Content-Digest",   "Repr-Digest",      "Digest",
-        "Content-MD5",      "Last-Modified",    "Transfer-Encoding", "Trailer",
+        "Content-Length",   "Content-Type",   "Content-Encoding",  "Content-Language",
+        "Content-Location", "Content-Digest", "Repr-Digest",       "Digest",
+        "Content-MD5",      "Last-Modified",  "Transfer-Encoding", "Trailer",
         "Expect",
     };
     return is_one_of(name, name_len, names, THR_COUNT_OF(names));
@@ -102,6 +102,7 @@ bool thr_redirect_is_of_body(const char *name, size_t name_len)
 
 bool thr_redirect_is_secret(const char *name, size_t name_len)
 {
-    static const char *const names[] = {"Authorization", "Cookie", "Cookie2", "Proxy-Authorization"};
+    static const char *const names[] = {"Authorization", "Cookie", "Cookie2",
+                                        "Proxy-Authorization"};
     return is_one_of(name, name_len, names, THR_COUNT_OF(names));
 }

@@ -13,7 +13,8 @@ struct thr_redirect {
     thrum_url *url;     /* the next one; the caller's to free */
     const char *method; /* the next one: the old string or a constant */
     bool drop_body;     /* the body goes, and the fields that describe it */
-    bool drop_secrets;  /* another origin: Authorization, Cookie and Proxy-Authorization go, all instances */
+    bool
+        drop_secrets; /* another origin: Authorization, Cookie and Proxy-Authorization go, all instances */
 };
 
 /* True for the statuses that are followed: 301, 302, 303, 307, 308. */

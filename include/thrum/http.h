@@ -39,6 +39,7 @@ typedef struct thrum_http_client_opts {
     bool no_decode;              /* false: gzip and deflate are asked for and decoded */
     bool no_keepalive;           /* false: connections are kept and used again */
     const char *user_agent;      /* NULL: "thrum/VERSION"; "": none is sent */
+    bool plain_redirects;        /* false: a redirect from https to http is refused: THRUM_EHTTP_REDIRECT_BAD */
 } thrum_http_client_opts;
 
 /* Makes a client. It may be used by all tasks of the runtime at once.
