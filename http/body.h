@@ -79,7 +79,7 @@ void thr_body_fini(struct thr_body *b);
  *
  * *used is how many bytes were taken, *data the body bytes among them (in place, a part of in; len 0 if
  * there were none).  Call again with the rest until *used is n or b->done; what is behind the body
- * is never taken.
+ * is never taken.  Where it fails *used means nothing.
  *
  * Returns: 0; THRUM_EHTTP_PROTOCOL for broken chunks and trailers, THRUM_EHTTP_BODY_LIMIT (bytes_max or
  *          the extensions), THRUM_EHTTP_HEADER_LIMIT and -ENOMEM (trailers); sticky.  Body bytes in front
