@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The first instructions of a new context. Its call frame information says that there is no caller, and the frame
+ * pointer is zero: debuggers and profilers end their walk here. */
+#include "exec/context.h"
+
+#if defined(__x86_64__)
+__asm__(".text\n"
+        ".globl thr_context_entry\n"
+        ".hidden thr_context_entry\n"
+        ".type thr_context_entry, @function\n"
+        "thr_context_entry:\n"
+        ".cfi_startproc\n"
+        ".cfi_undefined rip\n"
+        "xorl %ebp, %ebp\n"
+        "call thr_task_root\n"
+        "ud2\n"
+        ".cfi_endproc\n"
+        ".size thr_context_entry, . - thr_context_entry\n");
+#elif defined(__aarch64__)
+__asm__(".text\n"
+        ".globl thr_context_entry\n"
+        ".hidden thr_context_entry\n"
+        ".type thr_context_entry, %function\n"
+        "thr_context_entry:\n"
+        ".cfi_startproc\n"
+        ".cfi_undefined x30\n"
+        "hint #36\n"
+        "mov x29, xzr\n"
+        "mov x30, xzr\n"
+        "bl thr_task_root\n"
+        "brk #1\n"
+        ".cfi_endproc\n"
+        ".size thr_context_entry, . - thr_context_entry\n");
+#endif

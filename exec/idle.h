@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/idle.h: who sleeps, who searches, and waking: the protocol that loses no wake-up and wakes no more than needed.
+ *
+ * Roles       notify: whoever has queued a task.  sleep: a worker with nothing to do.
+ * State       word = sleeping << 16 | searching.  mask: a bit for each worker that sleeps or is about to.
+ * Invariants  P1  a worker sets its bit and counts as sleeping before it looks at all queues for the last time and
+ *                 sleeps. Whoever clears the bit takes it out of the count: the worker itself when it wakes by I/O or timer,
+ *                 or a notifier, who then owes it a wake() of its loop.
+ *             P2  a notifier wakes a worker only if none searches: the searcher will find the task, and before it sleeps
+ *                 it looks everywhere again. A worker that is woken by a notifier counts as searching from the notifier's
+ *                 compare-and-swap on, so that the next notifier need not wake another.
+ *             P3  a searcher that finds work stops searching, and if it was the last one it notifies: there may be more,
+ *                 and that is how waking spreads.
+ *             P4  at most half of the workers search.
+ * Ordering    (A) notify: store to a queue seq_cst (deque, ring, inbox, injector), then load of word seq_cst
+ *                 sleep:  read-modify-write of word and mask seq_cst, then loads of all queues seq_cst
+ *                 In the one total order either the notifier sees the sleeper (or searcher), or that one sees the task.
+ * Standby     While other workers run, one sleeper sleeps at most a millisecond at a time: it then takes over what a
+ *             worker that computes for long has left lying, its `next` slot, timers and I/O too. When all sleep nobody
+ *             does this, and an idle runtime makes no system calls. */
+#ifndef THR_EXEC_IDLE_H
+#define THR_EXEC_IDLE_H
+
+#include "exec/atomic.h"
+
+struct thr_runtime;
+struct thr_worker;
+
+enum { THR_WORKERS_MAX = 1024 };
+
+struct thr_idle {
+    THR_APART thr_au32 word;
+    thr_au32 standby; /* 1: somebody is it */
+    thr_au64 mask[THR_WORKERS_MAX / 64];
+};
+
+/* Sees to it that a worker looks for work, if one sleeps and none searches. by: the calling worker, or NULL. */
+void thr_idle_notify(struct thr_runtime *rt, struct thr_worker *by);
+
+/* Wakes this very worker if it sleeps. Returns: true if it did. Context: any thread. */
+bool thr_idle_wake(struct thr_worker *w);
+
+/* Wakes all that sleep. Context: any thread. */
+void thr_idle_wake_all(struct thr_runtime *rt);
+
+/* Becomes a searcher. Returns: false if half of the workers are. */
+bool thr_idle_search_begin(struct thr_worker *w);
+
+/* Has found something, or not. */
+void thr_idle_search_end(struct thr_worker *w, bool found);
+
+/* Sleeps in the worker's loop until there may be work. Context: the worker, on its own stack. */
+void thr_idle_sleep(struct thr_worker *w);
+
+#endif

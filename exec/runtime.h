@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/runtime.h: what the workers of one runtime share.
+ *
+ * End, in this order: 1. the first task returns: `ending` is set, nothing can be spawned from outside a scope any more.
+ * 2. the root scope is cancelled, and with it every scope and task below. 3. tasks return; the worker that finds all
+ * spawned ones finished sets `ended` and wakes everybody. 4. workers leave their loops; their threads are joined. 5. the
+ * blocking pool's threads are joined, loops closed, stacks and records unmapped. */
+#ifndef THR_EXEC_RUNTIME_H
+#define THR_EXEC_RUNTIME_H
+
+#include "exec/blocking.h"
+#include "exec/driver.h"
+#include "exec/idle.h"
+#include "exec/injector.h"
+#include "exec/scope.h"
+#include "exec/stack.h"
+#include "exec/task.h"
+#include "exec/worker.h"
+
+struct thr_runtime {
+    unsigned workers_n;
+    struct thr_worker *workers;
+    const struct thr_driver *driver;
+    struct thr_scope root;
+    struct thr_idle idle;
+    struct thr_injector injector;
+    struct thr_task_pool tasks;
+    struct thr_stack_pool stacks;
+    struct thr_blocking blocking;
+    thr_au32 visitors; /* foreign threads that are waking a task of ours: the end waits for them */
+    thr_au32 ending; /* 1: the first task has returned */
+    thr_au32 ended;  /* 1: no task is left */
+    int result;      /* the first task's; written before `ending` */
+};
+
+/* A task has returned: the end of its life but for its stack. Context: the worker that ran it. */
+void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int result);
+
+/* Gives a record back that was never queued. */
+void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task);
+
+/* True if no task is left and none can come: then the caller ends its loop. Context: an idle worker. */
+bool thr_runtime_is_over(struct thr_runtime *rt);
+
+/* A new task record in the worker's name, not queued yet; NULL if there is no memory. */
+struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg, enum thr_task_kind kind,
+                                        struct thrum_timeout *limit, const char *name);
+
+#endif

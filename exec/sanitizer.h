@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/sanitizer.h: tells AddressSanitizer and ThreadSanitizer of stacks and switches. The one place that knows them:
+ * without a sanitizer all of this is nothing. */
+#ifndef THR_EXEC_SANITIZER_H
+#define THR_EXEC_SANITIZER_H
+
+#include <stddef.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define THR_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define THR_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define THR_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THR_TSAN 1
+#endif
+#endif
+
+#ifdef THR_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef THR_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+/* Before a switch to the stack [bottom, bottom + bytes). *fake keeps what AddressSanitizer needs to come back; NULL says
+ * that the running stack is left for good. */
+static inline void thr_asan_leave(void **fake, const void *bottom, size_t bytes)
+{
+#ifdef THR_ASAN
+    __sanitizer_start_switch_fiber(fake, bottom, bytes);
+#else
+    (void)fake, (void)bottom, (void)bytes;
+#endif
+}
+
+/* After a switch, on the new stack; fake is NULL on a stack that is entered for the first time. *bottom and *bytes
+ * (unless NULL) tell of the stack that was left. */
+static inline void thr_asan_arrive(void *fake, const void **bottom, size_t *bytes)
+{
+#ifdef THR_ASAN
+    __sanitizer_finish_switch_fiber(fake, bottom, bytes);
+#else
+    (void)fake, (void)bottom, (void)bytes;
+#endif
+}
+
+/* A stack is taken up again: whatever its last user's frames left poisoned is clean now. */
+static inline void thr_asan_reuse(void *bottom, size_t bytes)
+{
+#ifdef THR_ASAN
+    __asan_unpoison_memory_region(bottom, bytes);
+#else
+    (void)bottom, (void)bytes;
+#endif
+}
+
+/* ThreadSanitizer sees each stack as a fiber, for as long as the stack exists. */
+static inline void *thr_tsan_fiber_new(void)
+{
+#ifdef THR_TSAN
+    return __tsan_create_fiber(0);
+#else
+    return NULL;
+#endif
+}
+
+static inline void thr_tsan_fiber_free(void *fiber)
+{
+#ifdef THR_TSAN
+    if (fiber)
+        __tsan_destroy_fiber(fiber);
+#else
+    (void)fiber;
+#endif
+}
+
+static inline void *thr_tsan_fiber_self(void)
+{
+#ifdef THR_TSAN
+    return __tsan_get_current_fiber();
+#else
+    return NULL;
+#endif
+}
+
+/* Directly before the switch. It also orders what the two fibers do, as the one thread beneath them does. */
+static inline void thr_tsan_switch(void *fiber)
+{
+#ifdef THR_TSAN
+    __tsan_switch_to_fiber(fiber, 0);
+#else
+    (void)fiber;
+#endif
+}
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/scope.h"
+
+#include "exec/clock.h"
+#include "exec/runtime.h"
+#include "exec/util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <thrum/error.h>
+
+static struct thr_scope *of(thrum_scope *scope)
+{
+    return (struct thr_scope *)(void *)scope;
+}
+
+void thr_scope_init_root(struct thr_scope *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->limit.deadline_ns = s->limit.own_ns = THRUM_NEVER;
+    s->limit.scope = s;
+}
+
+/* ---- Opening ---- */
+
+static void link_to_parent(struct thr_scope *s)
+{
+    struct thr_scope *parent = s->parent;
+    thr_lock(&parent->lock);
+    if (!s->shield)
+        thr_store(&s->cancelled, thr_load(&parent->cancelled, THR_RELAXED), THR_RELAXED); /* C3 */
+    s->sub_next = parent->subs;
+    if (s->sub_next)
+        s->sub_next->sub_prev = s;
+    parent->subs = s;
+    thr_unlock(&parent->lock);
+}
+
+static void unlink_from_parent(struct thr_scope *s)
+{
+    struct thr_scope *parent = s->parent;
+    thr_lock(&parent->lock);
+    if (s->sub_prev)
+        s->sub_prev->sub_next = s->sub_next;
+    else
+        parent->subs = s->sub_next;
+    if (s->sub_next)
+        s->sub_next->sub_prev = s->sub_prev;
+    thr_unlock(&parent->lock);
+}
+
+void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts)
+{
+    static const thrum_scope_opts defaults;
+    struct thr_scope *s = of(scope);
+    struct thrum_task *task = thr_task_self();
+    if (!opts)
+        opts = &defaults;
+    memset(s, 0, sizeof(*s));
+    s->keep_going = opts->keep_going;
+    s->shield = opts->shield;
+    s->owner = task;
+    s->parent = task->limit->scope;
+    s->limit.own_ns = opts->timeout_ns ? thr_clock_after(opts->timeout_ns) : THRUM_NEVER;
+    s->limit.deadline_ns = s->limit.own_ns;
+    if (!s->shield && task->limit->deadline_ns < s->limit.deadline_ns)
+        s->limit.deadline_ns = task->limit->deadline_ns;
+    s->limit.scope = s;
+    s->limit.outer = task->limit;
+    link_to_parent(s);
+    task->limit = &s->limit;
+}
+
+/* ---- Cancelling ---- */
+
+/* Under s->lock. */
+static void cancel_one(struct thr_scope *s, struct thr_wakeups *out)
+{
+    thr_store(&s->cancelled, 1, THR_SEQ_CST); /* wait.h (D) */
+    if (s->owner)
+        thr_wait_interrupt(s->owner, s, out);
+    for (struct thrum_task *t = s->children; t; t = t->in.child.next)
+        thr_wait_interrupt(t, s, out);
+}
+
+static struct thr_scope *first_unshielded(struct thr_scope *s)
+{
+    while (s && s->shield)
+        s = s->sub_next;
+    return s;
+}
+
+/* Walks the tree below top, depth first, holding the locks of the path from top to where it is (C2). */
+void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
+{
+    struct thr_scope *s = top;
+    thr_lock(&s->lock);
+    cancel_one(s, out);
+    struct thr_scope *down = first_unshielded(s->subs);
+    for (;;) {
+        if (down) {
+            s = down;
+            thr_lock(&s->lock);
+            cancel_one(s, out);
+            down = first_unshielded(s->subs);
+            continue;
+        }
+        if (s == top)
+            break;
+        struct thr_scope *done = s;
+        s = done->parent;
+        thr_unlock(&done->lock);
+        down = first_unshielded(done->sub_next); /* its parent's lock, which guards the link, is held */
+    }
+    thr_unlock(&top->lock);
+}
+
+void thrum_scope_cancel(thrum_scope *scope)
+{
+    struct thr_wakeups out = {0};
+    thr_scope_cancel(of(scope), &out);
+    thr_wakeups_run(&out);
+}
+
+/* ---- Children ---- */
+
+static void child_link(struct thr_scope *s, struct thrum_task *task)
+{
+    task->in.child.home = s;
+    task->in.child.prev = NULL;
+    thr_lock(&s->lock);
+    task->in.child.next = s->children;
+    if (s->children)
+        s->children->in.child.prev = task;
+    s->children = task;
+    s->pending++;
+    thr_unlock(&s->lock);
+}
+
+/* Under s->lock. */
+static void child_unlink(struct thr_scope *s, struct thrum_task *task)
+{
+    if (task->in.child.prev)
+        task->in.child.prev->in.child.next = task->in.child.next;
+    else
+        s->children = task->in.child.next;
+    if (task->in.child.next)
+        task->in.child.next->in.child.prev = task->in.child.prev;
+    s->pending--;
+}
+
+/* The first failure counts, and takes the others with it. */
+static void child_failed(struct thr_scope *s, int result)
+{
+    struct thr_wakeups out = {0};
+    thr_lock(&s->lock);
+    bool first = s->first_error == 0;
+    if (first)
+        s->first_error = result;
+    thr_unlock(&s->lock);
+    if (!first || s->keep_going)
+        return;
+    thr_scope_cancel(s, &out);
+    thr_wakeups_run(&out);
+}
+
+void thr_scope_child_done(struct thrum_task *task, int result)
+{
+    struct thr_scope *s = task->in.child.home;
+    struct thr_wakeups out = {0};
+    if (result < 0)
+        child_failed(s, result); /* while this child still keeps the scope open */
+    thr_lock(&s->lock);
+    child_unlink(s, task);
+    if (s->pending == 0 && s->closer)
+        thr_waiter_fire(s->closer, THR_FIRED_OK, &out);
+    thr_unlock(&s->lock); /* C5 */
+    thr_wakeups_run(&out);
+}
+
+int thrum_scope_spawn_named(thrum_scope *scope, const char *name, thrum_fn *fn, void *arg)
+{
+    struct thr_scope *s = of(scope);
+    struct thr_worker *w = thr_worker_self();
+    if (thr_load(&s->cancelled, THR_ACQUIRE))
+        return -ECANCELED;
+    struct thrum_task *task = thr_runtime_task_new(w, fn, arg, THR_TASK_CHILD, &s->limit, name);
+    if (!task)
+        return -ENOMEM;
+    child_link(s, task);
+    int err = thr_worker_spawn(w, task);
+    if (err) {
+        thr_lock(&s->lock);
+        child_unlink(s, task);
+        thr_unlock(&s->lock);
+        thr_runtime_task_drop(w, task);
+    }
+    return err;
+}
+
+int thrum_scope_spawn(thrum_scope *scope, thrum_fn *fn, void *arg)
+{
+    return thrum_scope_spawn_named(scope, NULL, fn, arg);
+}
+
+/* ---- Closing ---- */
+
+static void await_children(struct thr_scope *s)
+{
+    thr_lock(&s->lock);
+    while (s->pending > 0) {
+        struct thr_waiter w;
+        thr_wait_begin(&w, true); /* the children are cancelled, their owner waits for them */
+        s->closer = &w;
+        thr_unlock(&s->lock);
+        thr_wait_park(THRUM_NEVER);
+        thr_lock(&s->lock);
+        s->closer = NULL;
+    }
+    thr_unlock(&s->lock);
+}
+
+int thrum_scope_close(thrum_scope *scope)
+{
+    struct thr_scope *s = of(scope);
+    struct thrum_task *task = thr_task_self();
+    THR_ASSERT(s->owner == task && task->limit == &s->limit); /* innermost first, by who opened it */
+    thr_worker_run_children(s);
+    await_children(s);
+    unlink_from_parent(s);
+    task->limit = s->limit.outer;
+    if (s->first_error)
+        return s->first_error;
+    return thr_load(&s->cancelled, THR_ACQUIRE) ? -ECANCELED : 0;
+}
+
+/* ---- Gather ---- */
+
+static int run_call(void *arg)
+{
+    thrum_call *call = arg;
+    call->result = call->fn(call->arg);
+    return 0;
+}
+
+int thrum_gather(thrum_call *calls, size_t calls_n)
+{
+    thrum_scope scope;
+    thrum_scope_open(&scope, &(thrum_scope_opts){.keep_going = true});
+    for (size_t i = 0; i < calls_n; i++) {
+        calls[i].result = -ECANCELED;
+        int err = thrum_scope_spawn(&scope, run_call, &calls[i]);
+        if (err)
+            calls[i].result = err;
+    }
+    int err = thrum_scope_close(&scope);
+    (void)err; /* each call has its own result */
+    for (size_t i = 0; i < calls_n; i++)
+        if (calls[i].result < 0)
+            return calls[i].result;
+    return 0;
+}
+
+/* ---- Time limits ---- */
+
+void thrum_timeout_begin(thrum_timeout *limit, uint64_t timeout_ns)
+{
+    struct thrum_task *task = thr_task_self();
+    limit->own_ns = timeout_ns == THRUM_NEVER ? THRUM_NEVER : thr_clock_after(timeout_ns);
+    limit->deadline_ns = limit->own_ns < task->limit->deadline_ns ? limit->own_ns : task->limit->deadline_ns;
+    limit->scope = task->limit->scope;
+    limit->outer = task->limit;
+    task->limit = limit;
+}
+
+bool thrum_timeout_end(thrum_timeout *limit)
+{
+    struct thrum_task *task = thr_task_self();
+    THR_ASSERT(task->limit == limit); /* innermost first */
+    task->limit = limit->outer;
+    return limit->own_ns <= limit->outer->deadline_ns && limit->own_ns != THRUM_NEVER &&
+           thr_clock_now() >= limit->own_ns;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/wait.h"
+
+#include "exec/runtime.h"
+#include "exec/util.h"
+#include "exec/worker.h"
+
+#include <errno.h>
+#include <thrum/error.h>
+
+/* ---- Firing ---- */
+
+static bool is_open(uint64_t word)
+{
+    unsigned state = (unsigned)(word & THR_WAIT_STATE);
+    return state == THR_WAIT_ARMED || state == THR_WAIT_PARKED;
+}
+
+/* From `word`, as just read, to FIRED; retries while the same wait stays open. */
+static bool fire_from(struct thrum_task *task, uint64_t word, enum thr_reason reason, bool *parked)
+{
+    uint64_t seq = word >> THR_WAIT_SEQ_SHIFT;
+    while (is_open(word) && word >> THR_WAIT_SEQ_SHIFT == seq) {
+        uint64_t fired = (word & ~(uint64_t)THR_WAIT_STATE) | (THR_WAIT_FIRED + (unsigned)reason);
+        bool was_parked = (word & THR_WAIT_STATE) == THR_WAIT_PARKED;
+        if (thr_cas(&task->wait, &word, fired, THR_ACQ_REL, THR_ACQUIRE)) { /* (A) */
+            *parked = was_parked;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool thr_wait_fire(struct thrum_task *task, uint64_t seq, enum thr_reason reason, bool *parked)
+{
+    uint64_t word = thr_load(&task->wait, THR_ACQUIRE);
+    return word >> THR_WAIT_SEQ_SHIFT == seq && fire_from(task, word, reason, parked);
+}
+
+void thr_wait_interrupt(struct thrum_task *task, struct thr_scope *scope, struct thr_wakeups *out)
+{
+    uint64_t word = thr_load(&task->wait, THR_SEQ_CST); /* (D) */
+    if (!is_open(word) || (word & THR_WAIT_SHIELDED))
+        return;
+    /* If the next wait has begun meanwhile this may be its scope; but then the swap fails (W1). */
+    if (thr_load(&task->wait_scope, THR_RELAXED) != scope)
+        return;
+    bool parked;
+    if (fire_from(task, word, THR_FIRED_CANCEL, &parked) && parked)
+        thr_wakeups_add(out, task);
+}
+
+bool thr_wait_parked(struct thrum_task *task)
+{
+    uint64_t word = thr_load(&task->wait, THR_RELAXED);
+    if ((word & THR_WAIT_STATE) != THR_WAIT_ARMED)
+        return false;
+    uint64_t parked = (word & ~(uint64_t)THR_WAIT_STATE) | THR_WAIT_PARKED;
+    return thr_cas(&task->wait, &word, parked, THR_ACQ_REL, THR_ACQUIRE); /* (C) */
+}
+
+bool thr_waiter_fire(const struct thr_waiter *w, enum thr_reason reason, struct thr_wakeups *out)
+{
+    bool parked;
+    if (!thr_wait_fire(w->task, w->seq, reason, &parked))
+        return false;
+    if (parked)
+        thr_wakeups_add(out, w->task);
+    return true;
+}
+
+/* ---- Waking ---- */
+
+void thr_wakeups_add(struct thr_wakeups *l, struct thrum_task *task)
+{
+    task->next = NULL;
+    if (l->tail)
+        l->tail->next = task;
+    else
+        l->head = task;
+    l->tail = task;
+}
+
+static void wake_from_outside(struct thrum_task *task)
+{
+    struct thr_runtime *rt = thr_task_runtime(task);
+    struct thr_worker *w = &rt->workers[task->worker];
+    if (!thr_inbox_push(&w->inbox, task)) /* from here on the task may be running */
+        return;
+    if (!thr_idle_wake(w))
+        thr_idle_notify(rt, NULL); /* the owner runs: it looks into its inbox, or a thief does */
+}
+
+void thr_wakeups_run(struct thr_wakeups *out)
+{
+    if (!out->head)
+        return;
+    struct thr_worker *self = thr_worker_self();
+    if (self && self->rt == thr_task_runtime(out->head)) {
+        thr_worker_wake(self, out);
+        return;
+    }
+    /* A woken task may end the runtime: it stays until we are out of it. */
+    struct thr_runtime *rt = thr_task_runtime(out->head);
+    thr_fetch_add(&rt->visitors, 1, THR_RELAXED);
+    for (struct thrum_task *t = out->head, *next; t; t = next) {
+        next = t->next;
+        wake_from_outside(t);
+    }
+    out->head = out->tail = NULL;
+    thr_fetch_sub(&rt->visitors, 1, THR_RELEASE); /* -> thrum_run()'s load acquire */
+}
+
+/* ---- Waiting ---- */
+
+void thr_wait_begin(struct thr_waiter *w, bool shielded)
+{
+    struct thrum_task *task = thr_task_self();
+    uint64_t seq = (thr_load(&task->wait, THR_RELAXED) >> THR_WAIT_SEQ_SHIFT) + 1;
+    *w = (struct thr_waiter){.task = task, .seq = seq};
+    thr_store(&task->wait_scope, task->limit->scope, THR_RELAXED);
+    uint64_t word = seq << THR_WAIT_SEQ_SHIFT | THR_WAIT_ARMED | (shielded ? THR_WAIT_SHIELDED : 0);
+    thr_store(&task->wait, word, THR_SEQ_CST); /* (D) */
+}
+
+void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first)
+{
+    *w = (struct thr_waiter){.task = first->task, .seq = first->seq};
+}
+
+static bool is_fired(struct thrum_task *task)
+{
+    return (thr_load(&task->wait, THR_ACQUIRE) & THR_WAIT_STATE) >= THR_WAIT_FIRED; /* (B) */
+}
+
+/* Ends the open wait for good: from here on nobody can fire it. */
+static enum thr_reason finish(struct thrum_task *task)
+{
+    uint64_t word = thr_load(&task->wait, THR_ACQUIRE);
+    thr_store(&task->wait, word & ~(uint64_t)0xFF, THR_RELAXED); /* IDLE, same sequence */
+    return (enum thr_reason)((word & THR_WAIT_STATE) - THR_WAIT_FIRED);
+}
+
+static void fire_own(struct thrum_task *task, enum thr_reason reason)
+{
+    bool parked;
+    thr_wait_fire(task, thr_load(&task->wait, THR_RELAXED) >> THR_WAIT_SEQ_SHIFT, reason, &parked);
+}
+
+enum thr_reason thr_wait_park(uint64_t deadline_ns)
+{
+    struct thrum_task *task = thr_task_self();
+    uint64_t word = thr_load(&task->wait, THR_RELAXED);
+    if (!(word & THR_WAIT_SHIELDED)) {
+        if (thr_load(&task->limit->scope->cancelled, THR_SEQ_CST)) /* (D) */
+            fire_own(task, THR_FIRED_CANCEL);
+        if (task->limit->deadline_ns < deadline_ns)
+            deadline_ns = task->limit->deadline_ns;
+    }
+    if (is_fired(task))
+        return finish(task);
+
+    if (deadline_ns == THRUM_NEVER) {
+        thr_worker_suspend(THR_AFTER_PARK);
+    } else {
+        struct thr_timer timer = {.deadline_ns = deadline_ns, .task = task, .seq = word >> THR_WAIT_SEQ_SHIFT};
+        thr_timer_arm(&thr_worker_self()->timers, &timer);
+        thr_worker_suspend(THR_AFTER_PARK);
+        thr_timer_disarm(&timer);
+    }
+    return finish(task);
+}
+
+bool thr_wait_abandon(void)
+{
+    struct thrum_task *task = thr_task_self();
+    fire_own(task, THR_FIRED_CANCEL); /* if that fails somebody was faster */
+    enum thr_reason reason = finish(task);
+    return reason == THR_FIRED_OK || reason == THR_FIRED_CLOSED;
+}
+
+int thr_reason_error(enum thr_reason reason)
+{
+    switch (reason) {
+    case THR_FIRED_OK:
+        return 0;
+    case THR_FIRED_TIMEOUT:
+        return -ETIMEDOUT;
+    case THR_FIRED_CANCEL:
+        return -ECANCELED;
+    case THR_FIRED_CLOSED:
+        return THRUM_ECLOSED;
+    }
+    return -EINVAL;
+}
+
+int thr_task_cancelled(void)
+{
+    struct thrum_task *task = thr_task_self();
+    return thr_load(&task->limit->scope->cancelled, THR_ACQUIRE) ? -ECANCELED : 0;
+}
+
+/* ---- Lists ---- */
+
+void thr_waitlist_push(struct thr_waitlist *l, struct thr_waiter *w)
+{
+    w->prev = l->tail;
+    w->next = NULL;
+    if (l->tail)
+        l->tail->next = w;
+    else
+        l->head = w;
+    l->tail = w;
+    w->linked = true;
+}
+
+void thr_waitlist_remove(struct thr_waitlist *l, struct thr_waiter *w)
+{
+    if (!w->linked)
+        return;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        l->head = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    else
+        l->tail = w->prev;
+    w->linked = false;
+}
+
+struct thr_waiter *thr_waitlist_pop(struct thr_waitlist *l)
+{
+    struct thr_waiter *w = l->head;
+    if (w)
+        thr_waitlist_remove(l, w);
+    return w;
+}
+
+bool thr_waitlist_fire_one(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out,
+                           void **data)
+{
+    for (struct thr_waiter *w; (w = thr_waitlist_pop(l)) != NULL;) {
+        void *d = w->data;
+        if (!thr_waiter_fire(w, reason, out))
+            continue; /* a timer or cancel was faster: it takes nothing with it (W5) */
+        if (data)
+            *data = d;
+        return true;
+    }
+    return false;
+}
+
+void thr_waitlist_fire_all(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out)
+{
+    while (thr_waitlist_fire_one(l, reason, out, NULL))
+        ;
+}

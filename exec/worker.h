@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/worker.h: a worker thread: its queues, what it picks next, and switching.
+ *
+ * A task that suspends picks the next one itself and switches straight to it; the worker's own stack (the thread's) is
+ * entered only when there is nothing to run. What must happen to the suspended task once its context is saved (publish
+ * it as parked, queue it again, free its stack) is noted in `after` and done by whoever runs next on this worker.
+ *
+ * Invariants  K1  `current`, `after`, the budget and the caches belong to the thread; code of a task reaches them through
+ *                 thr_worker_self(), anew after each call that may suspend.
+ *             K2  a task is made visible to other workers only after it was switched away from (by `after`).
+ *             K3  fairness: see pick() in worker.c for the bound and the rules that give it. */
+#ifndef THR_EXEC_WORKER_H
+#define THR_EXEC_WORKER_H
+
+#include "exec/deque.h"
+#include "exec/inbox.h"
+#include "exec/random.h"
+#include "exec/ring.h"
+#include "exec/stack.h"
+#include "exec/task.h"
+#include "exec/timer.h"
+
+#include <pthread.h>
+
+struct thr_runtime;
+
+/* What is to be done after a switch, on the new stack. */
+enum thr_after {
+    THR_AFTER_NOTHING,
+    THR_AFTER_PARK,  /* publish `after_task` as parked, or queue it if it was fired meanwhile */
+    THR_AFTER_YIELD, /* queue it at the end */
+    THR_AFTER_END,   /* its stack (`after_stack`) is free */
+};
+
+/* Counters: written by the worker, read by anybody. */
+struct thr_worker_counts {
+    thr_au64 spawned, finished; /* runtime.c: how the end is recognised */
+    thr_au64 picks, steals, parks, wakes, polls, timers;
+};
+
+struct thr_worker {
+    unsigned index;
+    struct thr_runtime *rt;
+    struct thrum_task *current; /* NULL on the worker's own stack */
+    struct thr_context context; /* the worker's own stack, while a task runs */
+    const void *stack_bottom;   /* of the thread: for AddressSanitizer */
+    size_t stack_bytes;
+    void *tsan_fiber;
+
+    enum thr_after after;
+    struct thrum_task *after_task;
+    struct thr_stack *after_stack;
+
+    unsigned budget;         /* operations without suspending that are left to the current slice */
+    unsigned next_run;       /* tasks taken from `next` in a row */
+    unsigned picks_to_poll;  /* until the outside world is looked at */
+    unsigned poll_interval;  /* adapts so that this is every 100 to 200 us */
+    unsigned pick_count;     /* alternates between the queues */
+    uint64_t polled_ns;      /* when it was last looked at */
+    bool searching;          /* counts in the idle word: idle.h */
+    void *loop;              /* the driver's */
+    struct thr_random random;
+    struct thr_stack_cache stacks;
+    struct thr_task_cache tasks;
+    pthread_t thread;
+    bool thread_started;
+
+    THR_APART thr_aptr next; /* the task that was just woken here */
+    struct thr_ring ring;    /* woken here, yielded */
+    struct thr_deque forks;  /* spawned here, not started: owner newest first, thieves the oldest */
+    struct thr_inbox inbox;  /* woken by foreign threads */
+    struct thr_timers timers;
+    THR_APART struct thr_worker_counts counts;
+    thr_au64 seen_picks; /* the standby worker's note: a worker whose picks do not move computes */
+};
+
+/* The worker of the calling thread, or NULL. Never inlined, and the value must not be kept across a suspension: the
+ * compiler may otherwise keep the thread-local's address, which is another thread's by then. */
+struct thr_worker *thr_worker_self(void);
+
+/* The running task; asserts that there is one. */
+struct thrum_task *thr_task_self(void);
+
+/* Sets up a zeroed worker. Returns: 0 or a negative code; fini copes with what was made. */
+int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index);
+void thr_worker_fini(struct thr_worker *w);
+
+/* The body of a worker's thread: returns when the runtime has ended. */
+void thr_worker_main(struct thr_worker *w);
+
+/* Suspends the current task, with `after` to be done once it is switched away from. Returns when it is resumed, perhaps
+ * on another worker. */
+void thr_worker_suspend(enum thr_after after);
+
+/* Queues a new task. Context: its worker. Returns: 0 or -ENOMEM. */
+int thr_worker_spawn(struct thr_worker *w, struct thrum_task *task);
+
+/* Queues woken tasks: the only one into `next`, several into the ring. Context: the worker. */
+void thr_worker_wake(struct thr_worker *w, struct thr_wakeups *list);
+
+/* Queues one task at the end of the ring (half of a full ring moves to the injector). Context: the worker. */
+void thr_worker_enqueue(struct thr_worker *w, struct thrum_task *task);
+
+/* Looks at timers, I/O, inbox and injector. Context: the worker, on any stack. */
+void thr_worker_poll(struct thr_worker *w);
+
+/* Runs the scope's children that are still in this worker's `forks`, newest first, on the caller's stack, as long as
+ * that has room. Context: the scope's owner. */
+void thr_worker_run_children(struct thr_scope *scope);
+
+/* True if there is something that this worker or a thief could run. Context: any thread. */
+bool thr_worker_has_work(const struct thr_worker *w);
+
+#endif
