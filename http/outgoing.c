@@ -32,9 +32,11 @@ static int add_missing(struct thr_outgoing *out, const thrum_http_request *reque
                        const char *name, const char *value)
 {
     struct thr_text wanted = thr_text_of(name);
-    for (size_t i = 0; request && i < request->headers_n; i++)
-        if (thr_text_same(thr_text_of(request->headers[i].name), wanted))
+    for (size_t i = 0; request && i < request->headers_n; i++) {
+        const char *given = request->headers[i].name; /* NULL is refused later */
+        if (given && thr_text_same(thr_text_of(given), wanted))
             return 0;
+    }
     return add(out, name, value);
 }
 
