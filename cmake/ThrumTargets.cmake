@@ -35,7 +35,8 @@ function(thrum_add_layer name)
   target_include_directories(
     thrum_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                          $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  set_target_properties(thrum_${name} PROPERTIES EXPORT_NAME ${name} LINKER_LANGUAGE C)
+  set_target_properties(thrum_${name} PROPERTIES EXPORT_NAME ${name} LINKER_LANGUAGE C
+                                                  THRUM_PRIVATE "${arg_PRIVATE}")
 endfunction()
 
 # thrum_add_library(NAME LAYER...): all layers as one library, thrum::NAME (shared) and thrum::NAME_static.
