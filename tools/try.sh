@@ -25,19 +25,12 @@ thrum=$PWD/build/release/tools/thrum
 # A thousand connections are more descriptors than the usual soft limit allows.
 ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || true
 
-# fetch DIR ARGUMENT...: all at once, the bodies into DIR.
-fetch() {
-    local dir=$1 status=0
-    shift
-    mkdir -p "$dir"
-    "$thrum" fetch --stats -o "$dir" "$@" || status=$?
-    echo "try: $(find "$dir" -type f | wc -l) pages in $dir" >&2
-    return $status
-}
-
 if [ $# -gt 0 ]; then
-    fetch "$here/thrum-pages" -c $# "$@"
-    exit
+    mkdir -p "$here/thrum-pages"
+    status=0
+    "$thrum" fetch --stats -c $# -o "$here/thrum-pages" "$@" || status=$?
+    echo "try: the pages are in $here/thrum-pages" >&2
+    exit $status
 fi
 
 stop_origin() {
@@ -46,9 +39,17 @@ stop_origin() {
     fi
     rm -rf "$work"
 }
+sums() { find "$1" -type f -exec sha256sum {} + | cut -c 1-64 | sort; }
+
 work=$(mktemp -d)
 trap stop_origin EXIT
 trap 'exit 130' INT TERM
 tools/demo-origin.sh "$work" 1000
 echo "try: fetching 1,000 pages at once from $(sed -n '1s,/[^/]*$,,p' "$work/urls")" >&2
-fetch "$work/pages" -c 1000 --cacert "$work/ca.pem" -i "$work/urls"
+mkdir "$work/pages"
+"$thrum" fetch --stats -c 1000 --cacert "$work/ca.pem" -i "$work/urls" -o "$work/pages"
+cmp <(sums "$work/root") <(sums "$work/pages") || {
+    echo "try: what was fetched is not what the origin has" >&2
+    exit 1
+}
+echo "try: every page is, byte for byte, the origin's" >&2
