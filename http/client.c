@@ -137,13 +137,10 @@ void thrum_http_client_free(thrum_http_client *c)
 
 void thrum_http_client_stats(thrum_http_client *c, thrum_http_stats *out)
 {
-    unsigned idle_n = 0;
-    unsigned open_n = 0;
-    thr_pool_counts(&c->pool, &idle_n, &open_n);
     *out = (thrum_http_stats){
         .connections_opened = thr_load(&c->opened, THR_RELAXED),
         .connections_reused = thr_load(&c->reused, THR_RELAXED),
-        .connections_idle = idle_n,
+        .connections_idle = thr_pool_counts(&c->pool).idle_n,
         .handshakes = thr_load(&c->handshakes, THR_RELAXED),
         .handshakes_resumed = thr_load(&c->resumed, THR_RELAXED),
         .requests = thr_load(&c->requests, THR_RELAXED),

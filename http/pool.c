@@ -366,6 +366,7 @@ static int wait_in_line(struct thr_pool *p, struct thr_pool_origin *o, struct th
     wanting.waiter.data = &wanting;
     thr_waitlist_push(&o->waiters, &wanting.waiter);
     o->waiting_n++;
+    p->waiting_n++;
     ready_update(p, o);
     thr_unlock(&p->lock);
 
@@ -375,6 +376,7 @@ static int wait_in_line(struct thr_pool *p, struct thr_pool_origin *o, struct th
     thr_lock(&p->lock);
     thr_waitlist_remove(&o->waiters, &wanting.waiter);
     o->waiting_n--;
+    p->waiting_n--;
     ready_update(p, o);
     drop_unused(p, o, &after);
     if (reason == THR_FIRED_OK) { /* P4 */
@@ -538,10 +540,10 @@ void thr_pool_fini(struct thr_pool *p)
     p->buckets = NULL;
 }
 
-void thr_pool_counts(struct thr_pool *p, unsigned *idle_n, unsigned *open_n)
+struct thr_pool_counts thr_pool_counts(struct thr_pool *p)
 {
     thr_lock(&p->lock);
-    *idle_n = p->idle_n;
-    *open_n = p->open_n;
+    struct thr_pool_counts counts = {p->idle_n, p->open_n, p->waiting_n};
     thr_unlock(&p->lock);
+    return counts;
 }

@@ -73,6 +73,7 @@ struct thr_pool {
     size_t origins_n;
     unsigned open_n;
     unsigned idle_n;
+    unsigned waiting_n;        /* tasks in line, of all origins */
     struct thr_pool_list aged; /* every idle connection, by the time of release */
     struct thr_pool_origin *ready_head, *ready_tail; /* P3 */
 };
@@ -107,7 +108,13 @@ int thr_pool_acquire(struct thr_pool *p, const struct thr_pool_key *key, uint64_
  * Context: task. May suspend to close connections; cannot be interrupted. */
 void thr_pool_release(struct thr_pool *p, struct thr_pool_lease *lease, uint64_t keep_ns);
 
-/* How many connections are idle, and how many slots are taken in all. */
-void thr_pool_counts(struct thr_pool *p, unsigned *idle_n, unsigned *open_n);
+struct thr_pool_counts {
+    unsigned idle_n;    /* connections kept for reuse */
+    unsigned open_n;    /* slots taken, with those */
+    unsigned waiting_n; /* tasks that wait for one */
+};
+
+/* The counts at one moment. */
+struct thr_pool_counts thr_pool_counts(struct thr_pool *p);
 
 #endif
