@@ -181,11 +181,12 @@ static bool is_of_connection(int err)
 }
 
 /* An accept(2) that finds nobody makes a socket and throws it away: 17 times the price of a poll(2). And after one
- * connection was taken no edge tells of a second that had come with it. So: an edge is believed, all else is asked for. */
+ * connection was taken no edge tells of a second that had come with it. So: an edge is believed, all else is asked for; if
+ * even the asking fails, accept(2) says why. */
 static bool may_accept(struct thr_fd *f)
 {
     struct pollfd listening = {.fd = f->fd, .events = POLLIN};
-    return thr_fd_take(f, THR_FD_READ) || thr_sys_poll(&listening, 1) > 0;
+    return thr_fd_take(f, THR_FD_READ) || thr_sys_poll(&listening, 1) != 0;
 }
 
 static int accept_once(struct thr_fd *f, bool *waited)
