@@ -101,7 +101,9 @@ int thr_channel_new(struct thr_channel **out, const thrum_resolver_opts *opts)
     struct thr_channel *ch = calloc(1, sizeof(*ch));
     if (!ch)
         return -ENOMEM;
-    int err = thr_channel_configure(&ch->ares, opts, on_socket, ch);
+    int err = grow_sockets(ch); /* the first ones are there when memory is not */
+    if (!err)
+        err = thr_channel_configure(&ch->ares, opts, on_socket, ch);
     if (err) {
         thr_channel_free(ch);
         return err;

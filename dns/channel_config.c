@@ -24,7 +24,7 @@
 
 /* ---- Servers ---- */
 
-static bool is_blank(char c)
+static bool is_padding(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -72,7 +72,7 @@ static int parse_server(thrum_addr *out, char *text)
 static int append_server(char *out, const char *item, size_t n)
 {
     char text[THRUM_ADDR_TEXT_MAX];
-    while (n && is_blank(item[n - 1]))
+    while (n && is_padding(item[n - 1]))
         n--;
     if (n == 0 || n >= sizeof(text))
         return THRUM_EDNS_CONFIG;
@@ -100,7 +100,7 @@ int thr_servers_normalise(char **out, const char *servers)
         return -ENOMEM;
     int err = 0;
     for (const char *item = servers; !err && item;) {
-        while (is_blank(*item))
+        while (is_padding(*item))
             item++;
         size_t n = strcspn(item, ",");
         err = append_server(list, item, n);
@@ -154,7 +154,7 @@ static int set_servers(ares_channel channel, const char *servers)
 }
 
 int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
-                          ares_sock_state_cb on_socket, void *arg)
+                          ares_sock_state_cb socket_cb, void *arg)
 {
     *out = NULL;
     pthread_once(&library_once, library_start);
@@ -169,7 +169,7 @@ int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
         .ednspsz = EDNS_BYTES,
         .lookups = lookups,
         .socket_receive_buffer_size = RECEIVE_BUFFER_BYTES,
-        .sock_state_cb = on_socket,
+        .sock_state_cb = socket_cb,
         .sock_state_cb_data = arg,
     };
     int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_RCVBUF |

@@ -6,11 +6,11 @@
 #include <ares.h>
 #include <thrum/dns.h>
 
-/* Makes a c-ares channel that says through on_socket(arg, ...) which sockets it uses.
+/* Makes a c-ares channel that says through socket_cb(arg, ...) which sockets it uses.
  *
  * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG; *out is then NULL. */
 int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
-                          ares_sock_state_cb on_socket, void *arg);
+                          ares_sock_state_cb socket_cb, void *arg);
 
 /* Writes a list of servers, as thrum_resolver_opts has it, with a port for each: "1.2.3.4:53,[::1]:5353".
  *

@@ -85,7 +85,7 @@ static int add_line(struct thr_hosts_table *t, char *line, char *end)
     return err;
 }
 
-static uint32_t bucket_of(const struct thr_hosts_table *t, const char *name, size_t len)
+static uint32_t bucket_index(const struct thr_hosts_table *t, const char *name, size_t len)
 {
     return (uint32_t)thr_name_hash(name, len, 0) & (t->buckets_n - 1);
 }
@@ -101,7 +101,7 @@ static int index_entries(struct thr_hosts_table *t)
         return -ENOMEM;
     memset(t->buckets, 0xff, t->buckets_n * sizeof(*t->buckets)); /* NOBODY */
     for (uint32_t i = t->entries_n; i-- > 0;) {
-        uint32_t b = bucket_of(t, t->entries[i].name, t->entries[i].len);
+        uint32_t b = bucket_index(t, t->entries[i].name, t->entries[i].len);
         t->entries[i].next = t->buckets[b];
         t->buckets[b] = i;
     }
@@ -166,7 +166,7 @@ void thr_hosts_table_find(const struct thr_hosts_table *t, const char *name, siz
         len--;
     thrum_addr v4[THRUM_ADDRS_MAX], v6[THRUM_ADDRS_MAX];
     unsigned v4_n = 0, v6_n = 0;
-    for (uint32_t i = t->buckets[bucket_of(t, name, len)]; i != NOBODY; i = t->entries[i].next) {
+    for (uint32_t i = t->buckets[bucket_index(t, name, len)]; i != NOBODY; i = t->entries[i].next) {
         const struct thr_hosts_entry *e = &t->entries[i];
         if (e->len != len || memcmp(e->name, name, len) != 0)
             continue;

@@ -56,7 +56,7 @@ static inline int session_run(struct session *s)
     return thrum_run(session_task, s, &(thrum_run_opts){.workers = s->workers ? s->workers : 2});
 }
 
-static inline struct asked ask_servers(const char *servers, const char *host)
+static inline struct asked ask_alone(const char *servers, const char *host)
 {
     struct asked a = {.host = host};
     struct session s = {.opts = {.servers = servers,

@@ -262,7 +262,7 @@ static void a_hosts_file_that_cannot_be_read_is_empty(void **state)
 /* A server that nobody listens at: an answer comes from elsewhere. */
 static struct asked ask_nobody(const char *host)
 {
-    return ask_servers("127.0.0.1:1", host);
+    return ask_alone("127.0.0.1:1", host);
 }
 
 static void localhost_needs_no_server(void **state)
