@@ -51,6 +51,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *directory;
 static char *ca_file;
 static char *other_ca_file;
+static char *intermediate_file;
 static char *cert_files[SUP_CERT_N];
 static char *key_files[SUP_CERT_N];
 
@@ -157,10 +158,9 @@ static bool have_issuer(const char *issuer)
         return ca(&other_ca_file, "other-ca") != NULL;
     if (!issuer || strcmp(issuer, "intermediate") != 0)
         return true;
-    char *file = file_of("intermediate", "pem");
-    bool ok = sup_file_count(file, "BEGIN CERTIFICATE") > 0 || make_ca("intermediate", "ca");
-    free(file);
-    return ok;
+    if (!intermediate_file && make_ca("intermediate", "ca"))
+        intermediate_file = file_of("intermediate", "pem");
+    return intermediate_file != NULL;
 }
 
 /* Adds the issuer's certificate to the leaf's file. */
@@ -236,6 +236,16 @@ const char *sup_key_file(enum sup_cert cert)
         return NULL;
     pthread_mutex_lock(&lock);
     const char *file = key_files[cert];
+    pthread_mutex_unlock(&lock);
+    return file;
+}
+
+const char *sup_chain_file(enum sup_cert cert)
+{
+    if (cert != SUP_CERT_CHAIN || !sup_cert_file(cert))
+        return NULL;
+    pthread_mutex_lock(&lock);
+    const char *file = intermediate_file;
     pthread_mutex_unlock(&lock);
     return file;
 }

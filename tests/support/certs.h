@@ -31,6 +31,9 @@ const char *sup_unknown_ca_file(void);
 const char *sup_cert_file(enum sup_cert cert);
 const char *sup_key_file(enum sup_cert cert);
 
+/* Only the intermediates of SUP_CERT_CHAIN; NULL for the others, and as above. */
+const char *sup_chain_file(enum sup_cert cert);
+
 /* "good", "rsa", ...: for messages. */
 const char *sup_cert_name(enum sup_cert cert);
 
