@@ -100,6 +100,7 @@ int thr_signals_start(struct thr_signals *s)
     pthread_mutex_init(&s->lock, NULL);
     choose_signals(&s->set);
     s->pipe_was = signal(SIGPIPE, SIG_IGN);
+    s->size_was = signal(SIGXFSZ, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &s->set, &s->mask_was);
 
     s->signal_fd = signalfd(-1, &s->set, SFD_CLOEXEC);
@@ -126,5 +127,6 @@ void thr_signals_stop(struct thr_signals *s)
     }
     pthread_sigmask(SIG_SETMASK, &s->mask_was, NULL);
     signal(SIGPIPE, s->pipe_was);
+    signal(SIGXFSZ, s->size_was);
     pthread_mutex_destroy(&s->lock);
 }

@@ -3,7 +3,7 @@
  *
  * SIGINT, SIGTERM and SIGHUP are blocked in every thread and taken from a signalfd by one plain thread.
  * One that was ignored when the program started (nohup, a shell's background job) stays ignored. SIGPIPE
- * is ignored: a closed pipe is an error of write(2).
+ * and SIGXFSZ are ignored: a closed pipe and a file that is too large are errors of write(2).
  *
  * Roles       start, stop: the main thread, before and after thrum_run().  attach, detach, trip: tasks.
  *             The watching thread: cancels.
@@ -26,6 +26,7 @@ struct thr_signals {
     sigset_t set;      /* what is watched */
     sigset_t mask_was; /* the mask to put back */
     void (*pipe_was)(int);
+    void (*size_was)(int);
     pthread_t thread;
     bool running;
     int signal_fd, quit_fd, stop_fd;
