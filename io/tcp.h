@@ -14,6 +14,10 @@ struct thrum_tcp {
     thr_au32 broken; /* the errno that ended the connection, if a write took it from the kernel */
 };
 
+struct thrum_listener {
+    struct thr_fd *fd;
+};
+
 extern const thrum_stream_ops thr_tcp_stream_ops;
 
 /* Begins an operation of the current task, as thr_fd_enter(), and ends it; spend: it went through without waiting, which

@@ -10,10 +10,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
-struct thrum_listener {
-    struct thr_fd *fd;
-};
-
 /* ---- Connecting ---- */
 
 static thrum_tcp *tcp_new(void)

@@ -3,6 +3,8 @@
 #ifndef TESTS_IO_LOOPBACK_H
 #define TESTS_IO_LOOPBACK_H
 
+#include "io/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -113,6 +115,21 @@ static inline void pair_close(struct pair *p)
     thrum_tcp_close(p->client);
     thrum_tcp_close(p->server);
     *p = (struct pair){NULL, NULL};
+}
+
+/* Sleeps until a task waits on that side of the descriptor. */
+static inline int until_waiting(struct thr_fd *f, enum thr_fd_side side)
+{
+    bool waiting = false;
+    int err = 0;
+    while (!waiting && !err) {
+        thr_lock(&f->lock);
+        waiting = f->waiters[side] != NULL;
+        thr_unlock(&f->lock);
+        if (!waiting)
+            err = thrum_sleep(100 * THRUM_MICROSECOND);
+    }
+    return err;
 }
 
 /* Byte i of the test data: any shift or loss shows. */

@@ -123,8 +123,8 @@ static void a_thousand_connections(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     if (limit.rlim_cur < 2200)
         skip();
-    echoes(2, (struct echo){.connections = 1000, .rounds = 5, .bytes = 64});
-    echoes(16, (struct echo){.connections = 1000, .rounds = 5, .bytes = 64});
+    echoes(2, (struct echo){.connections = 1000, .rounds = 3, .bytes = 64});
+    echoes(16, (struct echo){.connections = 1000, .rounds = 3, .bytes = 64});
 }
 
 int main(void)

@@ -50,6 +50,8 @@ static ssize_t memory_writev(thrum_stream *s, const struct iovec *iov, int iov_n
     m->writes++;
     for (int i = 0; i < iov_n && left > 0; i++) {
         size_t n = least(iov[i].iov_len, left);
+        if (n == 0)
+            continue;
         memcpy(m->out + m->out_n, iov[i].iov_base, n);
         m->out_n += n;
         left -= n;

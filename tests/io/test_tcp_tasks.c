@@ -89,7 +89,7 @@ TASK_TEST(a_second_reader_is_refused_and_the_first_goes_on)
     CHECK_IS(pair_open(&p), 0);
     struct op op = {.tcp = p.server};
     CHECK_IS(thrum_spawn(&task, read_op, &op, NULL), 0);
-    CHECK_IS(thrum_sleep(10 * MS), 0);
+    CHECK_IS(until_waiting(p.server->fd, THR_FD_READ), 0);
     CHECK_IS(thrum_tcp_read(p.server, &byte, 1), -EBUSY);
     CHECK(!thrum_tcp_is_quiet(p.server));
     CHECK_IS(thrum_tcp_write(p.server, "x", 1, NULL), 0); /* the other side is free */
@@ -111,7 +111,7 @@ TASK_TEST(a_second_writer_is_refused_and_the_first_goes_on)
     CHECK_IS(pair_open(&p), 0);
     op.tcp = p.client;
     CHECK_IS(thrum_spawn(&task, write_op, &op, NULL), 0);
-    CHECK_IS(thrum_sleep(20 * MS), 0);
+    CHECK_IS(until_waiting(p.client->fd, THR_FD_WRITE), 0);
     CHECK_IS(thrum_tcp_write(p.client, "x", 1, NULL), -EBUSY);
     unsigned char *buf = malloc(MUCH);
     CHECK(buf);
@@ -133,7 +133,7 @@ TASK_TEST(a_second_acceptor_is_refused_and_a_close_wakes_the_first)
     thrum_tcp *tcp;
     CHECK_IS(listen_loopback(&op.listener, &addr), 0);
     CHECK_IS(thrum_spawn(&task, accept_op, &op, NULL), 0);
-    CHECK_IS(thrum_sleep(10 * MS), 0);
+    CHECK_IS(until_waiting(op.listener->fd, THR_FD_READ), 0);
     CHECK_IS(thrum_tcp_accept(op.listener, &tcp), -EBUSY);
     thrum_listener_close(op.listener);
     CHECK_IS(result_of(task), THRUM_ECLOSED);
@@ -151,7 +151,7 @@ TASK_TEST(a_close_wakes_a_reader_and_returns_after_it_has_left)
     CHECK_IS(pair_open(&p), 0);
     struct op op = {.tcp = p.server};
     CHECK_IS(thrum_spawn(&task, read_op, &op, NULL), 0);
-    CHECK_IS(thrum_sleep(10 * MS), 0);
+    CHECK_IS(until_waiting(p.server->fd, THR_FD_READ), 0);
     thrum_tcp_close(p.server);
     CHECK_IS(result_of(task), THRUM_ECLOSED);
     CHECK_IS(op.n, THRUM_ECLOSED);
@@ -167,7 +167,7 @@ static int close_under(thrum_fn *fn, struct op *op, bool writes)
     op->tcp = p.client;
     op->put = 0;
     CHECK_IS(thrum_spawn(&task, fn, op, NULL), 0);
-    CHECK_IS(thrum_sleep(10 * MS), 0);
+    CHECK_IS(until_waiting(p.client->fd, writes ? THR_FD_WRITE : THR_FD_READ), 0);
     thrum_tcp_close(p.client);
     CHECK_IS(result_of(task), THRUM_ECLOSED);
     CHECK(writes ? op->put > 0 && op->put < op->data_n : op->put == 0);
@@ -237,7 +237,7 @@ TASK_TEST(an_abort_wakes_a_reader_too)
     CHECK_IS(pair_open(&p), 0);
     struct op op = {.tcp = p.server};
     CHECK_IS(thrum_spawn(&task, read_op, &op, NULL), 0);
-    CHECK_IS(thrum_sleep(10 * MS), 0);
+    CHECK_IS(until_waiting(p.server->fd, THR_FD_READ), 0);
     thrum_tcp_abort(p.server);
     CHECK_IS(result_of(task), THRUM_ECLOSED);
     CHECK_IS(thrum_tcp_read(p.client, &byte, 1), -ECONNRESET);
@@ -297,7 +297,7 @@ TASK_TEST(a_cancelled_reader_returns_and_the_next_one_gets_the_data)
     struct op op = {.tcp = p.server};
     thrum_scope_open(&scope, NULL);
     int err = thrum_scope_spawn(&scope, read_op, &op);
-    (void)thrum_sleep(10 * MS);
+    (void)until_waiting(p.server->fd, THR_FD_READ);
     thrum_scope_cancel(&scope);
     CHECK_IS(thrum_scope_close(&scope), -ECANCELED);
     CHECK_IS(err, 0);
