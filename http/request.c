@@ -99,7 +99,8 @@ ssize_t thr_request_write(const struct thr_request *r, char *buf, size_t cap)
         !is_visible(r->authority) || !check_fields(&own, r))
         return THRUM_EHTTP_REQUEST;
 
-    struct out o = {buf, cap, 0};
+    struct out o = {.cap = cap};
+    o.buf = buf;
     put_string(&o, r->method);
     put_string(&o, " ");
     put_string(&o, r->target);

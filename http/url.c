@@ -285,7 +285,7 @@ static void put_host(thrum_url *url, const struct source *s)
 static void put_all(thrum_url *url, const struct source *s)
 {
     const struct thr_url_parts *p = s->parts;
-    url->scheme = p->scheme == THR_URL_SCHEME_NONE ? s->base->scheme : (uint8_t)p->scheme;
+    url->scheme = (uint8_t)p->scheme;
     put_credentials(url, s);
     put_host(url, s);
     url->text_at = url->data_n;
@@ -319,7 +319,9 @@ static int build(thrum_url **out, const struct source *s, size_t ref_len, const 
         return THRUM_EHTTP_URL;
     }
     thrum_url *trimmed = realloc(url, sizeof(*url) + url->data_n);
-    *out = trimmed ? trimmed : url; /* where it cannot be made smaller it is right as it is */
+    if (trimmed) /* where it cannot be made smaller it is right as it is */
+        url = trimmed;
+    *out = url;
     return 0;
 }
 
@@ -428,6 +430,7 @@ int thrum_url_normalise(thrum_url **out, const thrum_url *url)
 {
     const char *query = thrum_url_query(url), *unasked;
     struct thr_url_parts parts = {
+        .scheme = url->scheme,
         .path = {thrum_url_target(url), url->path_len},
         .path_is_absolute = true,
         .has_query = query != NULL,

@@ -30,7 +30,7 @@ struct thr_url_host {
 };
 
 enum thr_url_scheme {
-    THR_URL_SCHEME_NONE, /* the text has none */
+    THR_URL_SCHEME_NONE, /* there is no base */
     THR_URL_SCHEME_HTTP,
     THR_URL_SCHEME_HTTPS,
     THR_URL_SCHEME_WS,
@@ -40,8 +40,8 @@ enum thr_url_scheme {
 
 /* A URL or relative reference cut into parts, which are spans of the text that was cut. */
 struct thr_url_parts {
-    enum thr_url_scheme scheme;
-    bool has_authority; /* else host, port, user and password mean nothing */
+    enum thr_url_scheme scheme; /* the base's where the text has none */
+    bool has_authority; /* always without a base; else host, port, user and password mean nothing */
     bool has_user;
     bool has_password;
     bool has_query;

@@ -215,10 +215,7 @@ const char *thr_url_host_parse(struct thr_url_host *out, struct thr_text text)
         return ipv6_parse(out, (struct thr_text){text.ptr + 1, text.len - 2});
     }
     const char *why = name_parse(out, text);
-    if (!why && ends_in_number(thr_text_of(out->text))) {
-        char copy[THR_URL_HOST_MAX + 1];
-        struct thr_text name = thr_text_of(strcpy(copy, out->text));
-        why = ipv4_parse(out, name);
-    }
+    if (!why && ends_in_number(thr_text_of(out->text)))
+        why = ipv4_parse(out, thr_text_of(out->text)); /* which writes only when it has read all */
     return why;
 }

@@ -177,6 +177,8 @@ const char *thr_url_split(struct thr_url_parts *out, struct thr_text text,
     }
     if (n || out->has_authority)
         out->guarded = (size_t)(rest.ptr - text.ptr);
+    if (n == 0)
+        out->scheme = base_scheme;
     tail_parse(out, rest);
     return why;
 }
