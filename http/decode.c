@@ -48,6 +48,7 @@ struct thr_decode {
     uint64_t ratio_max;
     size_t mid_at; /* two stages: [mid_at, mid_n) of mid waits for the second */
     size_t mid_n;
+    int mid_error; /* what the first said behind that */
     char *mid;
 };
 
@@ -277,13 +278,16 @@ static int run_pair(struct thr_decode *d, const char *in, size_t in_n, size_t *u
         *made += given;
         if (err || *made == out_cap)
             return err;
-        /* Room is left in out, so the second stage has used up what there was. */
-        err = run_stage(d, &d->stages[0], in + *used, in_n - *used, &taken, d->mid, MID_BYTES,
-                        &d->mid_n);
+        /* Room is left in out, so the second stage has used up what there was; what came in front of
+         * a fault of the first goes through it too, as if it had come alone. */
+        if (d->mid_error)
+            return d->mid_error;
+        d->mid_error = run_stage(d, &d->stages[0], in + *used, in_n - *used, &taken, d->mid,
+                                 MID_BYTES, &d->mid_n);
         d->mid_at = 0;
         *used += taken;
-        if (err || d->mid_n == 0)
-            return err;
+        if (d->mid_n == 0)
+            return d->mid_error;
     }
 }
 

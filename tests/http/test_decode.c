@@ -322,6 +322,26 @@ static void damage_is_noticed(void **state)
           THRUM_EHTTP_ENCODING, text);
 }
 
+static void damage_outside_does_not_hide_what_came_before(void **state)
+{
+    (void)state;
+    static const size_t steps[][2] = {{1 << 20, 1 << 20}, {1, 1}, {7, 13}};
+    struct bytes text = make_text(300);
+    struct bytes inner = compress_as(ZLIB, text);
+    struct bytes in = compress_as(GZIP, inner);
+    in.ptr[in.len - 8] = (char)(in.ptr[in.len - 8] ^ 1); /* the outer checksum */
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        struct outcome o = decode_in_steps("deflate, gzip", in, steps[i][0], steps[i][1], NULL);
+        assert_int_equal(o.err, THRUM_EHTTP_ENCODING);
+        assert_int_equal(o.out.len, text.len);
+        assert_memory_equal(o.out.ptr, text.ptr, text.len);
+        free(o.out.ptr);
+    }
+    free(in.ptr);
+    free(inner.ptr);
+    free(text.ptr);
+}
+
 static void output_is_bounded_at_the_byte(void **state)
 {
     (void)state;
@@ -397,6 +417,7 @@ int main(void)
         cmocka_unit_test(what_looks_like_a_member_must_be_one),
         cmocka_unit_test(every_truncation_is_noticed),
         cmocka_unit_test(damage_is_noticed),
+        cmocka_unit_test(damage_outside_does_not_hide_what_came_before),
         cmocka_unit_test(output_is_bounded_at_the_byte),
         cmocka_unit_test(the_ratio_is_bounded_above_a_mebibyte),
         cmocka_unit_test(a_bomb_in_a_bomb_is_stopped_by_the_defaults),
