@@ -100,6 +100,11 @@ int sup_listen(bool ipv6, int backlog, uint16_t *port)
     return fd;
 }
 
+int sup_bind_udp(uint16_t port)
+{
+    return bound_socket(false, SOCK_DGRAM, false, &port);
+}
+
 int sup_wait_fd(int fd, short events, int quit_fd, int64_t deadline_ms)
 {
     for (;;) {

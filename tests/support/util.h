@@ -88,6 +88,9 @@ bool sup_has_ipv6(void);
  * chose.  -1 on failure. */
 int sup_listen(bool ipv6, int backlog, uint16_t *port);
 
+/* A UDP socket (likewise) on 127.0.0.1:port.  -1 if that is taken; nothing is printed. */
+int sup_bind_udp(uint16_t port);
+
 /* Connects to 127.0.0.1:port within the time; the socket is non-blocking.  Returns -errno on failure
  * (-ECONNREFUSED, -ETIMEDOUT, ...) and prints nothing. */
 int sup_connect(uint16_t port, int timeout_ms);
