@@ -10,7 +10,8 @@
  *   - A backslash, tab, CR or LF in front of or inside the host is refused, where a browser repairs
  *     it: filters that read such a URL otherwise than the client does are how servers are attacked.
  *     In a path a backslash is a slash, and tab, CR and LF are left out, as in a browser.
- *   - Host names outside ASCII are refused (give the xn-- form).
+ *   - Host names outside ASCII are refused (give the xn-- form, which is taken as it is), and so are
+ *     names that no DNS can hold: over 253 bytes, or a lone dot.
  *
  * As in a browser: spaces and control bytes around the text are ignored, `http:host` and `http:///host`
  * are `http://host`, the host is lower-cased and percent-decoded, IPv4 addresses may be written in
