@@ -17,8 +17,8 @@ struct thr_tls_profile;
  * enough that ten thousand connections at once leave room in the run queues for everybody else. */
 #define THR_TLS_SHAKING_PER_WORKER 8
 
-/* Full handshakes to one host for each worker before further connections wait for a session, and how long. */
-#define THR_TLS_FRESH_PER_WORKER 4
+/* Full handshakes under way to one host before further connections wait for a session, and how long they do. */
+#define THR_TLS_FRESH_MAX 8
 #define THR_TLS_FRESH_WAIT_NS (250 * THRUM_MILLISECOND)
 
 /* Ordering  (A) loading, store release of `ready`  ->  (B) anybody, load acquire

@@ -113,9 +113,8 @@ static int prepare(thrum_tls *tls, const char *host, uint16_t port, struct thr_t
     bool resume = !config->opts.no_resume;
     int err = thr_tls_config_ready(config, f);
     if (!err && resume)
-        err =
-            thr_tls_resume_begin(&config->resume, &tls->ticket, host, port,
-                                 THR_TLS_FRESH_PER_WORKER * thrum_workers(), THR_TLS_FRESH_WAIT_NS);
+        err = thr_tls_resume_begin(&config->resume, &tls->ticket, host, port, THR_TLS_FRESH_MAX,
+                                   THR_TLS_FRESH_WAIT_NS);
     if (!err)
         err = thr_tls_engine_new(&tls->engine, config->profile, host, resume ? on_session : NULL,
                                  tls, f);

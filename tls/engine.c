@@ -200,6 +200,13 @@ void thr_tls_engine_offer(struct thr_tls_engine *e, const void *session, size_t 
     mbedtls_ssl_session_free(&s);
 }
 
+/* A TLS 1.2 server that gave neither a ticket nor an id will not resume. Offering the session all the same would only
+ * tie the next connection to that version. */
+static bool is_resumable(const mbedtls_ssl_session *s)
+{
+    return s->MBEDTLS_PRIVATE(ticket_len) > 0 || mbedtls_ssl_session_get_id_len(s) > 0;
+}
+
 /* Hands the current session to on_session. Failing to is no fault: the next connection does a full handshake. */
 static void export_session(struct thr_tls_engine *e)
 {
@@ -209,7 +216,7 @@ static void export_session(struct thr_tls_engine *e)
     if (!e->on_session)
         return;
     mbedtls_ssl_session_init(&s);
-    if (mbedtls_ssl_get_session(&e->ssl, &s) == 0) {
+    if (mbedtls_ssl_get_session(&e->ssl, &s) == 0 && is_resumable(&s)) {
         (void)mbedtls_ssl_session_save(&s, NULL, 0, &len);
         buf = malloc(len);
     }

@@ -15,6 +15,9 @@
 /* Pieces are joined up to so many bytes, which is one record: a head and its body then travel together. */
 #define JOIN_BYTES (16 * 1024)
 
+/* While a reader has something to send as well, it tries the one and the other by turns. */
+#define TURN_NS (10 * THRUM_MILLISECOND)
+
 static thrum_tls *from_stream(thrum_stream *s)
 {
     return THR_CONTAINER(s, thrum_tls, head);
@@ -159,13 +162,27 @@ int thr_tls_flush(thrum_tls *tls, enum thr_tls_side side)
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
 /* Sends what is left from an interrupted write (C3), or an alert, unless the writer is at it. That it fails is for the
- * next write to say: there may be an answer to read all the same. */
-static void flush_for_reader(thrum_tls *tls)
+ * next write to say: there may be an answer to read all the same.
+ *
+ * Returns: true if some of it could not go for now: the peer may be waiting until this side reads. */
+static bool flush_for_reader(thrum_tls *tls)
 {
+    thrum_timeout limit;
     if (!thrum_mutex_trylock(&tls->tx))
-        return;
-    (void)thr_tls_flush(tls, THR_TLS_READING);
+        return false;
+    thrum_timeout_begin(&limit, TURN_NS);
+    int err = thr_tls_flush(tls, THR_TLS_READING);
+    bool more = thrum_timeout_end(&limit) && err == -ETIMEDOUT;
     thrum_mutex_unlock(&tls->tx);
+    return more;
+}
+
+static int fill_for_a_while(thrum_tls *tls)
+{
+    thrum_timeout limit;
+    thrum_timeout_begin(&limit, TURN_NS);
+    int err = thr_tls_fill(tls, THR_TLS_READING);
+    return thrum_timeout_end(&limit) && err == -ETIMEDOUT ? 0 : err;
 }
 
 static ssize_t decrypt(thrum_tls *tls, void *buf, size_t len)
@@ -188,15 +205,15 @@ static ssize_t tls_read(thrum_stream *s, void *buf, size_t len)
         return err;
     ssize_t n;
     while ((n = decrypt(tls, buf, len)) == -EAGAIN) {
-        flush_for_reader(tls);
-        err = thr_tls_fill(tls, THR_TLS_READING);
+        bool more = flush_for_reader(tls);
+        err = more ? fill_for_a_while(tls) : thr_tls_fill(tls, THR_TLS_READING);
         if (err) {
             n = err;
             break;
         }
     }
     if (n < 0)
-        flush_for_reader(tls); /* the alert, if there is one */
+        (void)flush_for_reader(tls); /* the alert, if there is one */
     leave(tls, THR_TLS_READING);
     return n;
 }
