@@ -143,8 +143,10 @@ bool thr_header_name_ok(struct thr_text name)
 
 bool thr_header_value_ok(struct thr_text value)
 {
+    if (value.len == 0)
+        return true; /* and its pointer may be NULL, to which nothing may be added */
     const char *end = value.ptr + value.len;
-    return value.len == 0 || thr_scan_control(value.ptr, end) == end;
+    return thr_scan_control(value.ptr, end) == end;
 }
 
 /* ---- views ---- */
