@@ -200,6 +200,16 @@ static ssize_t cname_loop(unsigned char *out, const struct sup_dns_query *q,
     return end(&w);
 }
 
+static ssize_t dangling(unsigned char *out, const struct sup_dns_query *q,
+                        const struct sup_dns_rule *rule)
+{
+    struct writer w;
+    begin(&w, out, q);
+    put_record(&w, SUP_DNS_CNAME, rule->ttl, "\007nowhere", 9);
+    set_flags(&w, NXDOMAIN);
+    return end(&w);
+}
+
 static ssize_t other_type(unsigned char *out, const struct sup_dns_query *q,
                           const struct sup_dns_rule *rule)
 {
@@ -261,6 +271,8 @@ ssize_t sup_dns_build(unsigned char *out, const struct sup_dns_query *q,
         return bytes - 2;
     case SUP_DNS_CNAME_LOOP:
         return cname_loop(out, q, rule);
+    case SUP_DNS_DANGLING:
+        return dangling(out, q, rule);
     case SUP_DNS_OTHER_TYPE:
         return other_type(out, q, rule);
     case SUP_DNS_ANSWER:

@@ -7,11 +7,12 @@
  *
  * The zone, thrum.test (TTL 300 unless said otherwise):
  *
- *   thrum.test, localhost-like names   a 127.0.0.1 and ::1
+ *   thrum.test  127.0.0.1 and ::1
  *   v4          127.0.0.1 only              v6           ::1 only
  *   two         127.0.0.1, 127.0.0.2        txt          a TXT record, no address
  *   cname       -> v4                       chain0       -> chain1 -> ... -> chain7 -> both
- *   both        127.0.0.1 and ::1           dangling     -> nowhere (does not exist)
+ *   both        127.0.0.1 and ::1           dangling     -> nowhere (does not exist;
+ *                                             unbound answers NOERROR with the alias)
  *   loop0       -> loop1 -> loop0           ttl0, ttl1   127.0.0.1 with a TTL of 0, 1
  *   many        200 addresses, 127.0.1.1 to 127.0.1.200: too large for UDP, so TCP is needed
  *   many6       100 addresses, fd00::1 to fd00::64
@@ -62,6 +63,7 @@ enum sup_dns_reply {
     SUP_DNS_POINTER_LOOP,   /* an answer whose owner name points to itself */
     SUP_DNS_HALF_RECORD,    /* an answer whose last record is cut off */
     SUP_DNS_CNAME_LOOP,     /* the name is an alias of itself */
+    SUP_DNS_DANGLING,       /* an alias of a name that does not exist: NXDOMAIN with a CNAME */
     SUP_DNS_OTHER_TYPE,     /* a TXT record only */
     SUP_DNS_TWICE           /* the answer sent two times */
 };
