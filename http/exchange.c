@@ -208,6 +208,9 @@ int thr_exchange_run(struct thr_exchange *x)
     int err = x->body_bytes > SENT_BLINDLY_MAX ? send_watched(x) : write_all(x);
     if (x->complete) {
         x->unsent = err != 0;
+        if (x->unsent && x->head->status < 300)
+            (void)thrum_tcp_shutdown(
+                x->conn->tcp); /* the server still waits for the rest of the body */
         return 0;
     }
     if (err && is_our_own(err)) {
