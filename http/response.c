@@ -101,6 +101,7 @@ static void set_done(thrum_http_response *r)
 {
     r->done = true;
     r->info->phase = THRUM_HTTP_PHASE_DONE;
+    r->info->detail[0] = '\0'; /* of a deadline that was got over */
     thr_info_end(r->info);
 }
 
@@ -184,6 +185,9 @@ void thr_response_end(thrum_http_response *r)
     r->pending = false;
     r->done = false;
     r->error = 0;
+    r->keep_ns = 0; /* the next hop's connection is kept only after its own answer */
+    memset(&r->plan, 0, sizeof(r->plan));
+    memset(&r->body, 0, sizeof(r->body));
 }
 
 void thrum_http_response_close(thrum_http_response *r)
