@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <mbedtls/pk.h>
 #include <thrum/error.h>
 
 #include "exec/atomic.h"
@@ -68,14 +70,19 @@ static bool is_empty(const struct thr_tls_trust *t)
     return t->chain.version == 0;
 }
 
-/* Opens the file for a try, since mbedTLS does not say why it could not. */
+/* Opens the file for a try, since mbedTLS does not say why it could not, and asks for a buffer of 2^63 bytes if it is a
+ * directory. Only regular files have a size, which it needs. */
 static THR_NOINLINE int readable(const char *path)
 {
+    struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -errno;
+    int err = fstat(fd, &st) != 0 ? -errno : 0;
     close(fd);
-    return 0;
+    if (!err && !S_ISREG(st.st_mode))
+        err = S_ISDIR(st.st_mode) ? -EISDIR : -ESPIPE;
+    return err;
 }
 
 static int add_file(struct thr_tls_trust *t, const char *path, struct thr_tls_fault *f)
@@ -87,7 +94,7 @@ static int add_file(struct thr_tls_trust *t, const char *path, struct thr_tls_fa
         return f->code;
     }
     err = mbedtls_x509_crt_parse_file(&t->chain, path);
-    if (err == MBEDTLS_ERR_X509_ALLOC_FAILED) {
+    if (err == MBEDTLS_ERR_X509_ALLOC_FAILED || err == MBEDTLS_ERR_PK_ALLOC_FAILED) {
         thr_tls_fault_plain(f, -ENOMEM);
         return f->code;
     }

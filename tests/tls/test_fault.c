@@ -109,7 +109,7 @@ static void a_reset_in_each_phase_is_an_error(void **state)
             struct attempt a = {0};
             spoil(&a, SUP_RELAY_RESET, SUP_TO_CLIENT, at[i], tls12);
             assert_true(is_reset(a.result));
-            if (at[i] < 600) {
+            if (at[i] > 0 && at[i] < 600) { /* at 0 it may hit the connect already */
                 assert_int_equal(a.opened, a.result);
                 assert_non_null(strstr(a.c.detail, "(during the TLS handshake)"));
             }
