@@ -123,27 +123,31 @@ static int check(const struct attempt *a, int err, uint64_t took_ns)
     return 0;
 }
 
-/* Lets one request stall; with the pool's limit of one, a second stalls for it. */
+/* Lets one request stall. Where it is to stall in the pool, another one, outside the limit, has the only connection. */
 static int run_attempt(thrum_http_client *c, const struct scene *scene)
 {
-    struct attempt first = {.client = c, .scene = scene}, second = first;
-    bool pool = scene->stall->phase == THRUM_HTTP_PHASE_POOL;
+    struct attempt it = {.client = c, .scene = scene}, other = it;
+    thrum_scope outer, scope;
+    thrum_scope_open(&outer, &(thrum_scope_opts){.keep_going = true});
+    if (scene->stall->phase == THRUM_HTTP_PHASE_POOL) {
+        CHECK(thrum_scope_spawn(&outer, attempt, &other) == 0);
+        struct sup_scripted_counts counts = {0};
+        for (; counts.stalled == 0; sup_scripted_counts(scene->server, &counts))
+            CHECK(thrum_sleep(THRUM_MILLISECOND) == 0);
+    }
     uint64_t start = thrum_now();
-    thrum_scope scope;
     thrum_scope_open(
         &scope, &(thrum_scope_opts){.keep_going = true, .timeout_ns = scene->cancel ? 0 : SHORT});
-    CHECK(thrum_scope_spawn(&scope, attempt, &first) == 0);
-    if (pool) {
-        CHECK(thrum_sleep(SHORT / 4) == 0);
-        CHECK(thrum_scope_spawn(&scope, attempt, &second) == 0);
-    }
+    CHECK(thrum_scope_spawn(&scope, attempt, &it) == 0);
     if (scene->cancel) {
         CHECK(thrum_sleep(SHORT) == 0);
         thrum_scope_cancel(&scope);
     }
     (void)thrum_scope_close(&scope);
-    return check(pool ? &second : &first, scene->cancel ? -ECANCELED : -ETIMEDOUT,
-                 thrum_now() - start);
+    uint64_t took_ns = thrum_now() - start;
+    thrum_scope_cancel(&outer);
+    (void)thrum_scope_close(&outer);
+    return check(&it, scene->cancel ? -ECANCELED : -ETIMEDOUT, took_ns);
 }
 
 static int play(void *arg)
