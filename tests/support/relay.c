@@ -106,6 +106,7 @@ static void spoil(struct session *x)
         p->read < rule.at_byte)
         return;
     x->rule.fault = SUP_RELAY_NONE;
+    count_fault(x); /* before the client can see it, and the test ask */
     x->over = rule.fault == SUP_RELAY_CLOSE || rule.fault == SUP_RELAY_RESET;
     x->reset = rule.fault == SUP_RELAY_RESET;
     p->stalled = rule.fault == SUP_RELAY_STALL;
@@ -116,7 +117,6 @@ static void spoil(struct session *x)
         shutdown(p->to, SHUT_WR);
         p->discards = true;
     }
-    count_fault(x);
 }
 
 static bool may_read(const struct session *x, enum sup_relay_direction d)
@@ -147,17 +147,17 @@ static void flush(struct session *x, struct pump *p)
 {
     while (p->at < p->n && !x->over) {
         size_t n = p->drips ? 1 : p->n - p->at;
-        ssize_t sent = send(p->to, p->buffer + p->at, n, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN)
-            return;
-        if (sent < 0 && errno != EINTR)
-            x->over = x->reset = true;
-        if (sent <= 0)
-            continue;
-        p->at += (size_t)sent;
+        /* Under the lock: who has the bytes finds them counted. */
         pthread_mutex_lock(&x->r->conns.lock);
-        p->passed += (uint64_t)sent;
+        ssize_t sent = send(p->to, p->buffer + p->at, n, MSG_NOSIGNAL);
+        int err = sent < 0 ? errno : 0;
+        p->passed += sent > 0 ? (uint64_t)sent : 0;
         pthread_mutex_unlock(&x->r->conns.lock);
+        if (err == EAGAIN)
+            return;
+        if (err && err != EINTR)
+            x->over = x->reset = true;
+        p->at += sent > 0 ? (size_t)sent : 0;
     }
     if (p->at == p->n && p->source_ended && !p->ended) {
         p->ended = true;

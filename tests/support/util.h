@@ -31,7 +31,8 @@ char *sup_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* -- Files -------------------------------------------------------------------------------------- */
 
 /* The directory of this test process, made on first use below $TMPDIR (or /tmp) and removed with
- * everything in it when the process exits normally.  NULL if it cannot be made. */
+ * everything in it when the process exits normally; a test that aborts leaves it, with the logs of its
+ * servers.  NULL if it cannot be made. */
 const char *sup_tmpdir(void);
 
 /* A new file or directory name below sup_tmpdir() that nothing uses: "<tmpdir>/<stem>-<n>".

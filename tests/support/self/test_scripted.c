@@ -216,14 +216,14 @@ struct relayed {
     uint64_t to_server;
 };
 
-static struct relayed relay_with(struct sup_relay_rule rule, int timeout_ms)
+static struct relayed relay_with(struct sup_relay_rule rule)
 {
     struct relayed result = {0};
     struct sup_scripted *s = sup_scripted_start(SUP_SCRIPT(upstream_steps));
     assert_non_null(s);
     struct sup_relay *r = sup_relay_start(sup_scripted_port(s), &rule, 1);
     assert_non_null(r);
-    result.data = ask(sup_relay_port(r), get, timeout_ms, &result.bytes, &result.err);
+    result.data = ask(sup_relay_port(r), get, SUP_TIMEOUT_MS, &result.bytes, &result.err);
     result.faults = sup_relay_faults(r);
     result.to_server = sup_relay_bytes(r, 0, SUP_TO_SERVER);
     assert_int_equal(sup_relay_connections(r), 1);
@@ -235,7 +235,7 @@ static struct relayed relay_with(struct sup_relay_rule rule, int timeout_ms)
 static void an_idle_relay_changes_nothing(void **state)
 {
     (void)state;
-    struct relayed x = relay_with((struct sup_relay_rule){0}, SUP_TIMEOUT_MS);
+    struct relayed x = relay_with((struct sup_relay_rule){0});
     assert_int_equal(x.err, 0);
     assert_int_equal(x.bytes, 20000);
     assert_true(sup_stream_match(9, 0, x.data, x.bytes));
@@ -248,19 +248,17 @@ static void a_relay_cuts_at_the_byte(void **state)
 {
     (void)state;
     static const enum sup_relay_fault faults[] = {SUP_RELAY_CLOSE, SUP_RELAY_TRUNCATE,
-                                                  SUP_RELAY_RESET, SUP_RELAY_STALL};
-    static const int errors[] = {0, 0, ECONNRESET, ETIMEDOUT};
-    for (size_t i = 0; i < 4; i++) {
-        struct relayed x = relay_with((struct sup_relay_rule){.fault = faults[i], .at_byte = 7777},
-                                      i == 3 ? 100 : SUP_TIMEOUT_MS);
+                                                  SUP_RELAY_RESET};
+    static const int errors[] = {0, 0, ECONNRESET};
+    for (size_t i = 0; i < 3; i++) {
+        struct relayed x = relay_with((struct sup_relay_rule){.fault = faults[i], .at_byte = 7777});
         assert_int_equal(x.err, errors[i]);
         assert_int_equal(x.bytes, 7777);
         assert_true(sup_stream_match(9, 0, x.data, x.bytes));
         assert_int_equal(x.faults, 1);
         free(x.data);
     }
-    struct relayed x =
-        relay_with((struct sup_relay_rule){.fault = SUP_RELAY_RESET, .at_byte = 0}, SUP_TIMEOUT_MS);
+    struct relayed x = relay_with((struct sup_relay_rule){.fault = SUP_RELAY_RESET, .at_byte = 0});
     assert_int_equal(x.bytes, 0);
     free(x.data);
 }
@@ -268,8 +266,8 @@ static void a_relay_cuts_at_the_byte(void **state)
 static void a_relay_corrupts_drips_and_delays(void **state)
 {
     (void)state;
-    struct relayed x = relay_with(
-        (struct sup_relay_rule){.fault = SUP_RELAY_CORRUPT, .at_byte = 1234}, SUP_TIMEOUT_MS);
+    struct relayed x =
+        relay_with((struct sup_relay_rule){.fault = SUP_RELAY_CORRUPT, .at_byte = 1234});
     assert_int_equal(x.bytes, 20000);
     assert_false(sup_stream_match(9, 0, x.data, x.bytes));
     x.data[1234] ^= 1;
@@ -277,30 +275,75 @@ static void a_relay_corrupts_drips_and_delays(void **state)
     assert_int_equal(x.faults, 1);
     free(x.data);
 
-    x = relay_with((struct sup_relay_rule){.fault = SUP_RELAY_DRIP, .at_byte = 19000},
-                   SUP_TIMEOUT_MS);
+    x = relay_with((struct sup_relay_rule){.fault = SUP_RELAY_DRIP, .at_byte = 19000});
     assert_int_equal(x.bytes, 20000);
     assert_true(sup_stream_match(9, 0, x.data, x.bytes));
     free(x.data);
 
     int64_t before = sup_now_ms();
-    x = relay_with((struct sup_relay_rule){.fault = SUP_RELAY_DELAY, .at_byte = 1, .delay_ms = 80},
-                   SUP_TIMEOUT_MS);
+    x = relay_with((struct sup_relay_rule){.fault = SUP_RELAY_DELAY, .at_byte = 1, .delay_ms = 80});
     assert_int_equal(x.bytes, 20000);
     assert_true(sup_now_ms() - before >= 80);
     free(x.data);
 }
 
-static void a_relay_spoils_the_way_to_the_server(void **state)
+/* Reads `bytes` bytes, or what comes in time. */
+static size_t read_bytes(int fd, char *data, size_t bytes)
+{
+    size_t n = 0;
+    int64_t deadline = sup_now_ms() + SUP_TIMEOUT_MS;
+    while (n < bytes && sup_wait_fd(fd, POLLIN, -1, deadline) == 1) {
+        ssize_t got = recv(fd, data + n, bytes - n, 0);
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    return n;
+}
+
+static void a_relay_stalls_until_it_is_released(void **state)
 {
     (void)state;
-    struct relayed x = relay_with(
-        (struct sup_relay_rule){.fault = SUP_RELAY_STALL, .direction = SUP_TO_SERVER, .at_byte = 5},
-        100);
-    assert_int_equal(x.err, ETIMEDOUT);
-    assert_int_equal(x.bytes, 0);
-    assert_int_equal(x.to_server, 5);
-    free(x.data);
+    static const struct sup_relay_rule rules[] = {
+        {.fault = SUP_RELAY_STALL, .at_byte = 7777},
+        {.fault = SUP_RELAY_STALL, .direction = SUP_TO_SERVER, .at_byte = 5}};
+    static const size_t before[] = {7777, 0};
+    for (int i = 0; i < 2; i++) {
+        struct sup_scripted *s = sup_scripted_start(SUP_SCRIPT(upstream_steps));
+        struct sup_relay *r = sup_relay_start(sup_scripted_port(s), &rules[i], 1);
+        char *data = calloc(1, 20001);
+        assert_true(s && r && data);
+        int fd = sup_connect(sup_relay_port(r), SUP_TIMEOUT_MS);
+        assert_true(fd >= 0);
+        assert_int_equal(send(fd, get, sizeof(get) - 1, 0), sizeof(get) - 1);
+        assert_true(sup_relay_wait_faults(r, 1, SUP_TIMEOUT_MS));
+        assert_int_equal(read_bytes(fd, data, before[i]), before[i]);
+        assert_int_equal(sup_wait_fd(fd, POLLIN, -1, sup_now_ms() + 50), 0);
+        assert_int_equal(sup_relay_bytes(r, 0, SUP_TO_SERVER), i == 0 ? sizeof(get) - 1 : 5);
+        sup_relay_release(r, 1);
+        assert_int_equal(read_bytes(fd, data + before[i], 20001 - before[i]), 20000 - before[i]);
+        assert_true(sup_stream_match(9, 0, data, 20000));
+        close(fd);
+        free(data);
+        sup_relay_stop(r);
+        sup_scripted_stop(s);
+    }
+}
+
+static void a_client_that_gives_up_ends_a_stall(void **state)
+{
+    (void)state;
+    static const struct sup_relay_rule rule = {.fault = SUP_RELAY_STALL, .at_byte = 100};
+    struct sup_scripted *s = sup_scripted_start(SUP_SCRIPT(upstream_steps));
+    struct sup_relay *r = sup_relay_start(sup_scripted_port(s), &rule, 1);
+    int fd = sup_connect(sup_relay_port(r), SUP_TIMEOUT_MS);
+    assert_true(fd >= 0);
+    assert_int_equal(send(fd, get, sizeof(get) - 1, 0), sizeof(get) - 1);
+    assert_true(sup_relay_wait_faults(r, 1, SUP_TIMEOUT_MS));
+    close(fd);
+    assert_true(sup_scripted_wait(s, &(struct sup_scripted_counts){.ended = 1}, SUP_TIMEOUT_MS));
+    sup_relay_stop(r);
+    sup_scripted_stop(s);
 }
 
 static void a_relay_spoils_only_the_chosen_connections(void **state)
@@ -316,23 +359,6 @@ static void a_relay_spoils_only_the_chosen_connections(void **state)
         assert_int_equal(err, errors[i]);
     }
     assert_true(sup_relay_wait_faults(r, 2, SUP_TIMEOUT_MS));
-    sup_relay_stop(r);
-    sup_scripted_stop(s);
-}
-
-static void a_stalled_relay_goes_on_when_released(void **state)
-{
-    (void)state;
-    static const struct sup_relay_rule rule = {.fault = SUP_RELAY_STALL, .at_byte = 100};
-    struct sup_scripted *s = sup_scripted_start(SUP_SCRIPT(upstream_steps));
-    struct sup_relay *r = sup_relay_start(sup_scripted_port(s), &rule, 1);
-    sup_relay_release(r, 1);
-    int err;
-    size_t bytes;
-    char *got = ask(sup_relay_port(r), get, SUP_TIMEOUT_MS, &bytes, &err);
-    assert_int_equal(bytes, 20000);
-    assert_true(sup_stream_match(9, 0, got, bytes));
-    free(got);
     sup_relay_stop(r);
     sup_scripted_stop(s);
 }
@@ -365,9 +391,9 @@ int main(void)
         cmocka_unit_test(an_idle_relay_changes_nothing),
         cmocka_unit_test(a_relay_cuts_at_the_byte),
         cmocka_unit_test(a_relay_corrupts_drips_and_delays),
-        cmocka_unit_test(a_relay_spoils_the_way_to_the_server),
+        cmocka_unit_test(a_relay_stalls_until_it_is_released),
+        cmocka_unit_test(a_client_that_gives_up_ends_a_stall),
         cmocka_unit_test(a_relay_spoils_only_the_chosen_connections),
-        cmocka_unit_test(a_stalled_relay_goes_on_when_released),
     };
     return cmocka_run_group_tests_name("support.scripted", tests, note_descriptors,
                                        nothing_is_left_open);
