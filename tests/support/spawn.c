@@ -21,13 +21,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* -- Where programs are ------------------------------------------------------------------------- */
 
 struct program {
     struct program *next;
-    char *path;
+    const char *path;
 };
 
 static pthread_mutex_t programs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,7 +56,7 @@ static bool is_program(const char *path, const char *name)
 }
 
 /* Caller holds programs_lock. */
-static const char *remember_program(char *path)
+static const char *remember_program(const char *path)
 {
     struct program *p = malloc(sizeof(*p));
     if (!p)
