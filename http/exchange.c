@@ -180,11 +180,6 @@ static int send_watched(struct thr_exchange *x)
     return x->watch_err && !x->complete ? x->watch_err : err;
 }
 
-static bool is_our_own(int err)
-{
-    return err == -ECANCELED || err == -ETIMEDOUT || err == -ENOMEM;
-}
-
 /* The server has broken off the sending with err: it may have said why before. */
 static int read_last_word(struct thr_exchange *x, int err)
 {
@@ -192,7 +187,7 @@ static int read_last_word(struct thr_exchange *x, int err)
     thrum_timeout_begin(&limit, LAST_WORD_NS);
     int read_err = x->watch_err ? x->watch_err : read_head(x);
     thrum_timeout_end(&limit);
-    if (x->complete || (x->answered && !is_our_own(read_err)))
+    if (x->complete || (x->answered && !thr_is_our_own(read_err)))
         return read_err;
     x->info->phase = THRUM_HTTP_PHASE_SEND;
     thr_info_detail(x->info, "sending the request to %s: %s", x->where, thrum_strerror(err));
@@ -213,7 +208,7 @@ int thr_exchange_run(struct thr_exchange *x)
                 x->conn->tcp); /* the server still waits for the rest of the body */
         return 0;
     }
-    if (err && is_our_own(err)) {
+    if (err && thr_is_our_own(err)) {
         thr_info_detail(x->info, "sending the request to %s: %s", x->where, thrum_strerror(err));
         return err;
     }

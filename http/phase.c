@@ -2,6 +2,7 @@
 /* What is told of an exchange: phases, timings, details. */
 #include "http/phase.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +68,11 @@ void thr_info_detail(thrum_http_info *info, const char *format, ...)
     for (char *c = info->detail; *c; c++)
         if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7F)
             *c = '?';
+}
+
+bool thr_is_our_own(int err)
+{
+    return err == -ECANCELED || err == -ETIMEDOUT || err == -ENOMEM || err == -EBUSY;
 }
 
 void thr_info_end(thrum_http_info *info)

@@ -23,6 +23,9 @@ uint64_t thr_info_lap(uint64_t *mark);
 /* Writes the sentence, cut where it is too long. Control bytes that a server smuggled into it become '?'. */
 void thr_info_detail(thrum_http_info *info, const char *format, ...) THRUM_PRINTF(2, 3);
 
+/* True for failures that say nothing of the server: no memory, a deadline or cancel of the task. */
+bool thr_is_our_own(int err);
+
 /* Sets the total time: the exchange ends here. */
 void thr_info_end(thrum_http_info *info);
 

@@ -43,7 +43,7 @@ static bool is_http(const thrum_url *url)
 }
 
 /* 303 means: look there, with GET. 301 and 302 mean the same after a POST, by age-old practice; 307 and 308 never. */
-static void choose_method(struct thr_redirect *out, int status, const char *method)
+static void decide_method(struct thr_redirect *out, int status, const char *method)
 {
     bool see_other = status == 303 && strcmp(method, "HEAD") != 0;
     bool by_practice = (status == 301 || status == 302) && strcmp(method, "POST") == 0;
@@ -76,7 +76,7 @@ int thr_redirect_next(struct thr_redirect *out, const thrum_url *from, int statu
     }
     out->url = next;
     out->drop_secrets = !thrum_url_same_origin(from, next);
-    choose_method(out, status, method);
+    decide_method(out, status, method);
     return 0;
 }
 

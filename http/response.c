@@ -217,7 +217,7 @@ static void tell_body_failed(thrum_http_response *r, int err)
 }
 
 /* Ends the body with err: the connection is of no use any more. A deadline or cancel of the task leaves all as it is. */
-static int fail(thrum_http_response *r, int err)
+static int set_failed(thrum_http_response *r, int err)
 {
     tell_body_failed(r, err);
     thr_info_end(r->info);
@@ -339,7 +339,7 @@ ssize_t thrum_http_read(thrum_http_response *r, void *buf, size_t len)
     ssize_t n = r->decode ? read_decoded(r, buf, len) : read_plain(r, buf, len);
     r->info->wire_bytes = r->body.bytes;
     if (n < 0)
-        return fail(r, (int)n);
+        return set_failed(r, (int)n);
     r->info->body_bytes += (uint64_t)n;
     release_if_through(r);
     if (n == 0 || (r->body.done && !r->decode))

@@ -64,11 +64,6 @@ struct outcome {
     bool sent; /* something of the request may have reached the server */
 };
 
-static bool is_our_own(int err)
-{
-    return err == -ECANCELED || err == -ETIMEDOUT || err == -ENOMEM || err == -EBUSY;
-}
-
 static struct outcome exchange(struct sending *s)
 {
     thrum_http_response *r = s->r;
@@ -88,7 +83,7 @@ static struct outcome exchange(struct sending *s)
     x.conn->requests_n++;
 
     struct outcome o = {.err = thr_exchange_run(&x)};
-    o.lost = o.err && !x.answered && !is_our_own(o.err);
+    o.lost = o.err && !x.answered && !thr_is_our_own(o.err);
     o.sent = x.sent_bytes > 0;
     if (!o.err)
         o.err = thr_response_begin(r, &s->request, x.unsent);

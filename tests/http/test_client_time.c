@@ -9,6 +9,7 @@
 
 #define REQUEST SUP_EXPECT("\r\n\r\n")
 #define SHORT (100 * THRUM_MILLISECOND)
+#define FILL "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" /* a piece a tick: seconds */
 #define UPLOAD_BYTES (16u << 20)
 
 /* What is set up to stall in one phase. */
@@ -60,18 +61,14 @@ static const struct stall stalls[] = {
      true},
     {"a slow header",
      THRUM_HTTP_PHASE_HEADER,
-     {REQUEST,
-      SUP_SEND_PIECES(
-          "HTTP/1.1 200 OK\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n\r\n", 1,
-          20)},
+     {REQUEST, SUP_SEND_PIECES("HTTP/1.1 200 OK\r\nA: " FILL FILL FILL "\r\n\r\n", 1, 20)},
      "http://127.0.0.1:%u/",
      false,
      false},
     {"a slow body",
      THRUM_HTTP_PHASE_BODY,
      {REQUEST,
-      SUP_SEND_PIECES("HTTP/1.1 200 OK\r\n\r\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-                      20, 60)},
+      SUP_SEND_PIECES("HTTP/1.1 200 OK\r\n\r\n" FILL FILL FILL FILL FILL FILL FILL FILL, 20, 60)},
      "http://127.0.0.1:%u/",
      false,
      true},
