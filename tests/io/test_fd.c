@@ -92,7 +92,7 @@ TASK_TEST(a_duplicate_does_not_keep_the_registration_alive)
     char byte;
     CHECK_IS(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
     CHECK_IS(pipe2(q, O_NONBLOCK | O_CLOEXEC), 0);
-    int copy = fcntl(p[0], F_DUPFD_CLOEXEC, 0);
+    int copy = fcntl(p[0], F_DUPFD_CLOEXEC, 0), number = p[0];
     CHECK_IS(thr_fd_open(&f, p[0], 0), 0);
     thr_fd_close(f);
     CHECK_IS(thr_fd_open(&f, q[0], 0), 0);
@@ -101,6 +101,10 @@ TASK_TEST(a_duplicate_does_not_keep_the_registration_alive)
     CHECK_IS(thr_fd_wait(f, THR_FD_READ, thr_clock_after(5 * MS)), -ETIMEDOUT);
     thr_fd_leave(f, THR_FD_READ);
     CHECK_IS(read(copy, &byte, 1), 1);
+    thr_fd_close(f);
+    CHECK_IS(dup2(copy, number),
+             number); /* the same file under the same number: refused if still registered */
+    CHECK_IS(thr_fd_open(&f, number, 0), 0);
     thr_fd_close(f);
     (void)close(copy);
     (void)close(p[1]);

@@ -4,9 +4,14 @@
 #include "tests/io/loopback.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -101,6 +106,50 @@ TASK_TEST(two_listeners_share_a_port_if_both_say_so)
     thrum_listener_close(a);
     thrum_listener_close(b);
     return 0;
+}
+
+/* In a network of its own, where outgoing connections get one of two ports: the one asked for, soon enough. */
+static int connect_to_own_ports(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 64; i++) {
+        thrum_tcp *tcp;
+        thrum_addr addr = loopback((uint16_t)(40000 + i % 2));
+        CHECK_IS(thrum_tcp_connect(&tcp, &addr, NULL), -ECONNREFUSED);
+    }
+    return 0;
+}
+
+static bool make_small_network(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+        return false;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool up = ioctl(fd, SIOCSIFFLAGS, &lo) == 0;
+    (void)close(fd);
+    fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC);
+    bool set = write(fd, "40000 40001", 11) == 11;
+    (void)close(fd);
+    return up && set;
+}
+
+static void a_socket_that_meets_itself_is_refused(void **state)
+{
+    (void)state;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        if (!make_small_network())
+            _exit(77);
+        _exit(run(connect_to_own_ports, NULL, 1) == 0 ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* A listener whose backlog is full: the kernel drops what else comes. */
@@ -459,6 +508,7 @@ TASK_TEST(an_interrupted_write_says_exactly_how_much_went_out)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_socket_that_meets_itself_is_refused), /* first: it forks */
         cmocka_unit_test(bytes_go_both_ways_and_a_close_is_the_end),
         cmocka_unit_test(a_port_nobody_listens_on_refuses),
         cmocka_unit_test(what_cannot_be_connected_or_bound_says_why),
