@@ -57,6 +57,11 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint64_t good_until(const struct thr_lookup *l, uint64_t now)
 {
     uint64_t until = THRUM_NEVER;
@@ -245,13 +250,14 @@ static void ask(struct thr_actor *a, struct thr_lookup *l)
         thr_channel_ask(a->r->channel, l->name, family[i], on_reply, &l->half[i]);
 }
 
-/* How many look-ups may be begun: each is two questions. At least one when there are none, so that it goes on. */
+/* How many look-ups may be begun: each is two questions, so a most of 1 counts as 2, or nothing would go on. */
 static size_t room(const struct thrum_resolver *r)
 {
     size_t questions = thr_channel_questions(r->channel);
-    if (questions == 0 && r->questions_max < 2)
-        return 1;
-    return questions < r->questions_max ? (r->questions_max - questions) / 2 : 0;
+    size_t most = r->questions_max < 2 ? 2 : r->questions_max;
+    if (questions >= most)
+        return 0;
+    return min_size(most - questions, thr_channel_room(r->channel)) / 2;
 }
 
 /* Takes up to n look-ups out of the queue, with the queue's references. Returns: how many; or -ECANCELED when closed. */
@@ -274,8 +280,7 @@ static int take_all(struct thr_actor *a)
     struct thr_lookup *batch[TAKE_BATCH];
     int n;
     do {
-        size_t most = room(a->r);
-        n = take(a->r, batch, most < TAKE_BATCH ? most : TAKE_BATCH);
+        n = take(a->r, batch, min_size(room(a->r), TAKE_BATCH));
         for (int i = 0; i < n; i++)
             ask(a, batch[i]);
         if (n > 0) {

@@ -17,7 +17,21 @@
  * (ares_timeout) walks through all questions in 1.18. */
 #define TICK_NS UINT64_C(50000000)
 
+/* Questions that nobody vouches for (thr_channel_room). */
+#define UNREAD_MAX 128
+
+/* 1.18 forgets what a server said when it said SERVFAIL or REFUSED and no other server does better: the question ends as
+ * if no server could be reached. A question that ends so is then asked once more on a candid channel. */
+#define ARES_FORGETS (ARES_VERSION < 0x011300)
+
+/* One channel of c-ares. */
+struct engine {
+    struct thr_channel *ch;
+    ares_channel ares;
+};
+
 struct channel_socket {
+    struct engine *engine;
     int fd;
     bool read, write;
     uint64_t serial;    /* tells two sockets with the same number apart */
@@ -25,9 +39,12 @@ struct channel_socket {
 };
 
 struct thr_channel {
-    ares_channel ares;
+    struct engine normal, candid; /* candid.ares is NULL if it is not needed */
     size_t questions;
-    uint64_t tick_ns; /* when the time limits are due */
+    uint64_t asked;      /* in all */
+    uint64_t vouched;    /* of those, how many the servers have read for sure */
+    uint64_t tick_asked; /* asked before the last tick */
+    uint64_t tick_ns;    /* when the time limits are due */
     struct channel_socket *sockets;
     struct thr_fd_want *wants; /* as long as sockets; of the last wait */
     uint64_t *want_serials;    /* likewise */
@@ -76,7 +93,8 @@ static void drop_socket(struct thr_channel *ch, struct channel_socket *s)
  * its answers are not seen and the question times out. */
 static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
 {
-    struct thr_channel *ch = arg;
+    struct engine *e = arg;
+    struct thr_channel *ch = e->ch;
     struct channel_socket *s = find_socket(ch, fd);
     if (!readable && !writable) {
         if (s)
@@ -87,7 +105,7 @@ static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
         if (grow_sockets(ch) != 0)
             return;
         s = &ch->sockets[ch->sockets_n++];
-        *s = (struct channel_socket){.fd = fd, .serial = ++ch->serial};
+        *s = (struct channel_socket){.engine = e, .fd = fd, .serial = ++ch->serial};
     }
     s->read = readable;
     s->write = writable;
@@ -101,9 +119,12 @@ int thr_channel_new(struct thr_channel **out, const thrum_resolver_opts *opts)
     struct thr_channel *ch = calloc(1, sizeof(*ch));
     if (!ch)
         return -ENOMEM;
+    ch->normal.ch = ch->candid.ch = ch;
     int err = grow_sockets(ch); /* the first ones are there when memory is not */
     if (!err)
-        err = thr_channel_configure(&ch->ares, opts, on_socket, ch);
+        err = thr_channel_configure(&ch->normal.ares, opts, false, on_socket, &ch->normal);
+    if (!err && ARES_FORGETS)
+        err = thr_channel_configure(&ch->candid.ares, opts, true, on_socket, &ch->candid);
     if (err) {
         thr_channel_free(ch);
         return err;
@@ -116,8 +137,10 @@ void thr_channel_free(struct thr_channel *ch)
 {
     if (!ch)
         return;
-    if (ch->ares)
-        ares_destroy(ch->ares); /* calls back for each question and socket */
+    if (ch->normal.ares)
+        ares_destroy(ch->normal.ares); /* calls back for each question and socket */
+    if (ch->candid.ares)
+        ares_destroy(ch->candid.ares);
     THR_ASSERT(ch->questions == 0 && ch->sockets_n == 0);
     free(ch->sockets);
     free(ch->wants);
@@ -134,18 +157,43 @@ size_t thr_channel_questions(const struct thr_channel *ch)
 
 struct question {
     struct thr_channel *ch;
+    const char *name;
+    int family;
+    bool candid;     /* asked the second time */
+    uint64_t number; /* in the order of asking, from 1 */
     thr_reply_fn *fn;
     void *arg;
 };
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *answer);
+
+static void send_question(struct engine *e, struct question *q)
+{
+    /* One socket type, or each address comes once for each. */
+    struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_NOSORT, .ai_family = q->family, .ai_socktype = SOCK_STREAM};
+    ares_getaddrinfo(e->ares, q->name, NULL, &hints, on_answer, q); /* may call back at once */
+}
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *answer)
 {
     (void)timeouts;
     struct question *q = arg;
+    struct thr_channel *ch = q->ch;
+    if (status == ARES_ECONNREFUSED && !q->candid && ch->candid.ares) {
+        q->candid = true;
+        send_question(&ch->candid,
+                      q); /* another channel of c-ares: it does not mind whose callback this is */
+        return;
+    }
+    if (q->candid && status == ARES_ETIMEOUT)
+        status = ARES_ECONNREFUSED; /* no more was learnt */
+    if (q->number > ch->vouched)
+        ch->vouched = q->number;
     struct thr_reply reply;
     thr_reply_from_ares(&reply, status, answer);
     ares_freeaddrinfo(answer);
-    q->ch->questions--;
+    ch->questions--;
     q->fn(q->arg, &reply);
     free(q);
 }
@@ -158,13 +206,17 @@ void thr_channel_ask(struct thr_channel *ch, const char *name, int family, thr_r
         fn(arg, &(struct thr_reply){.err = -ENOMEM});
         return;
     }
-    *q = (struct question){ch, fn, arg};
+    *q = (struct question){
+        .ch = ch, .name = name, .family = family, .number = ++ch->asked, .fn = fn, .arg = arg};
     if (ch->questions++ == 0)
         ch->tick_ns = thr_clock_after(TICK_NS);
-    /* One socket type, or each address comes once for each. */
-    struct ares_addrinfo_hints hints = {
-        .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM};
-    ares_getaddrinfo(ch->ares, name, NULL, &hints, on_answer, q); /* may call back at once */
+    send_question(&ch->normal, q);
+}
+
+size_t thr_channel_room(const struct thr_channel *ch)
+{
+    uint64_t unread = ch->asked - ch->vouched;
+    return unread < UNREAD_MAX ? (size_t)(UNREAD_MAX - unread) : 0;
 }
 
 /* ---- Waiting and processing ---- */
@@ -228,7 +280,7 @@ static void process_ready(struct thr_channel *ch)
         if (!s)
             continue;
         int fd = s->fd;
-        ares_process_fd(ch->ares, w->readable ? fd : ARES_SOCKET_BAD,
+        ares_process_fd(s->engine->ares, w->readable ? fd : ARES_SOCKET_BAD,
                         w->writable ? fd : ARES_SOCKET_BAD);
     }
 }
@@ -241,18 +293,28 @@ static void process_all(struct thr_channel *ch, bool write)
         if (i >= ch->sockets_n || ch->sockets[i].serial > last)
             continue; /* c-ares has closed some: the last ones have moved forward */
         int fd = ch->sockets[i].fd;
-        ares_process_fd(ch->ares, fd, write && ch->sockets[i].write ? fd : ARES_SOCKET_BAD);
+        ares_process_fd(ch->sockets[i].engine->ares, fd,
+                        write && ch->sockets[i].write ? fd : ARES_SOCKET_BAD);
     }
+}
+
+static void tick(struct thr_channel *ch)
+{
+    process_all(ch, true); /* what could not be registered, too */
+    ares_process_fd(ch->normal.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (ch->candid.ares)
+        ares_process_fd(ch->candid.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (ch->tick_asked > ch->vouched)
+        ch->vouched = ch->tick_asked;
+    ch->tick_asked = ch->asked;
+    ch->tick_ns = thr_clock_after(TICK_NS);
 }
 
 void thr_channel_process(struct thr_channel *ch)
 {
     process_ready(ch);
-    if (ch->questions && thr_clock_now() >= ch->tick_ns) {
-        process_all(ch, true); /* what could not be registered, too */
-        ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-        ch->tick_ns = thr_clock_after(TICK_NS);
-    }
+    if (ch->questions && thr_clock_now() >= ch->tick_ns)
+        tick(ch);
 }
 
 void thr_channel_drain(struct thr_channel *ch)

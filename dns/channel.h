@@ -35,14 +35,23 @@ int thr_channel_new(struct thr_channel **out, const thrum_resolver_opts *opts);
 /* Ends the channel: questions under way are answered with -ECANCELED. NULL is allowed. */
 void thr_channel_free(struct thr_channel *ch);
 
-/* Asks for the addresses of one family, AF_INET or AF_INET6. name is borrowed for the call. */
+/* Asks for the addresses of one family, AF_INET or AF_INET6. name is borrowed until fn is called. */
 void thr_channel_ask(struct thr_channel *ch, const char *name, int family, thr_reply_fn *fn,
                      void *arg);
 
 /* How many questions are under way. */
 size_t thr_channel_questions(const struct thr_channel *ch);
 
-/* Waits until a socket is ready, the bell rings, or the deadline has passed; c-ares' own time limits are seen to besides.
+/* How many more questions the servers can be given now without losing some.
+ *
+ * What a server has not read yet waits in its socket's buffer, which holds some 270 small packets at Linux' default size;
+ * what comes then is dropped and asked again only after a time limit. Packets are read in the order they came, so an
+ * answer shows that all that was asked before its question has been read; and what was asked two ticks ago is taken for
+ * read, however slow the answers are. So questions are bounded that nobody vouches for, not those under way. */
+size_t thr_channel_room(const struct thr_channel *ch);
+
+/* Waits until a socket is ready, the bell rings, or the deadline has passed; while questions are under way it returns at
+ * each tick (50 ms) besides, at which c-ares' own time limits are seen to.
  *
  * Returns: 0, -ECANCELED. Context: the channel's task. Suspends. */
 int thr_channel_wait(struct thr_channel *ch, struct thr_doorbell *bell, uint64_t deadline_ns);

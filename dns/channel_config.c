@@ -153,7 +153,7 @@ static int set_servers(ares_channel channel, const char *servers)
     return status == ARES_SUCCESS ? 0 : config_error(status);
 }
 
-int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
+int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts, bool candid,
                           ares_sock_state_cb socket_cb, void *arg)
 {
     *out = NULL;
@@ -161,11 +161,12 @@ int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
     if (library_status != ARES_SUCCESS)
         return config_error(library_status);
 
-    char lookups[] =
-        "b"; /* name servers only: the hosts file is ours, 1.18 would read it at each look-up */
+    /* Name servers only: the hosts file is ours, and 1.18 would read it at each look-up. */
+    char lookups[] = "b";
+    /* Not STAYOPEN: new sockets have new ports, and a port that is hard to guess keeps forgers out. */
+    int flags = ARES_FLAG_EDNS | (candid ? ARES_FLAG_NOCHECKRESP : 0);
     struct ares_options options = {
-        .flags =
-            ARES_FLAG_EDNS, /* no STAYOPEN: new sockets mean new source ports, which are hard to guess */
+        .flags = flags,
         .ednspsz = EDNS_BYTES,
         .lookups = lookups,
         .socket_receive_buffer_size = RECEIVE_BUFFER_BYTES,
@@ -181,6 +182,8 @@ int thr_channel_configure(ares_channel *out, const thrum_resolver_opts *opts,
     int err = options_read(&options, opts);
     if (err)
         return err;
+    if (candid)
+        options.tries = 1;
     int status = ares_init_options(out, &options, mask); /* the rest is as resolv.conf has it */
     if (status != ARES_SUCCESS) {
         *out = NULL;

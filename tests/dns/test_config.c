@@ -81,7 +81,7 @@ static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
 static int configure(const thrum_resolver_opts *opts)
 {
     ares_channel channel;
-    int err = thr_channel_configure(&channel, opts, on_socket, NULL);
+    int err = thr_channel_configure(&channel, opts, false, on_socket, NULL);
     if (err)
         assert_null(channel);
     else
