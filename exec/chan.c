@@ -80,7 +80,8 @@ static int recv_now(struct thrum_chan *ch, void *item, struct thr_wakeups *out)
     memcpy(item, item_at(ch, 0), ch->item_bytes);
     ch->first = (ch->first + 1) % ch->capacity;
     ch->count--;
-    const void *from = fire_first(&ch->senders, out); /* there are some only while the ring is full */
+    const void *from =
+        fire_first(&ch->senders, out); /* there are some only while the ring is full */
     if (from)
         memcpy(item_at(ch, ch->count++), from, ch->item_bytes);
     return 0;

@@ -63,7 +63,7 @@ static struct thr_deque_buffer *grow(struct thr_deque *d, struct thr_deque_buffe
 int thr_deque_push(struct thr_deque *d, void *item)
 {
     int64_t bottom = thr_load(&d->bottom, THR_RELAXED); /* only the owner writes it */
-    int64_t top = thr_load(&d->top, THR_ACQUIRE);       /* too small a value only makes us grow early */
+    int64_t top = thr_load(&d->top, THR_ACQUIRE); /* too small a value only makes us grow early */
     struct thr_deque_buffer *b = thr_load(&d->buffer, THR_RELAXED);
     if (bottom - top > b->mask) {
         b = grow(d, b, top, bottom);
@@ -81,7 +81,7 @@ void *thr_deque_pop(struct thr_deque *d)
     if (thr_load(&d->top, THR_RELAXED) > bottom)
         return NULL; /* empty: top never goes back, so no need for the dear exchange */
     struct thr_deque_buffer *b = thr_load(&d->buffer, THR_RELAXED);
-    thr_xchg(&d->bottom, bottom, THR_SEQ_CST);     /* (C) */
+    thr_xchg(&d->bottom, bottom, THR_SEQ_CST);    /* (C) */
     int64_t top = thr_load(&d->top, THR_SEQ_CST); /* (C) */
     if (top < bottom)
         return thr_load(slot(b, bottom), THR_RELAXED); /* no thief can reach it any more (D2) */

@@ -33,8 +33,10 @@ static void builtin_close(void *loop)
 
 static void futex_wait(struct loop *l, uint64_t timeout_ns)
 {
-    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / THRUM_SECOND), .tv_nsec = (long)(timeout_ns % THRUM_SECOND)};
-    syscall(SYS_futex, &l->word.v, FUTEX_WAIT_PRIVATE, 0U, timeout_ns == THRUM_NEVER ? NULL : &ts, NULL, 0U);
+    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / THRUM_SECOND),
+                          .tv_nsec = (long)(timeout_ns % THRUM_SECOND)};
+    syscall(SYS_futex, &l->word.v, FUTEX_WAIT_PRIVATE, 0U, timeout_ns == THRUM_NEVER ? NULL : &ts,
+            NULL, 0U);
 }
 
 static unsigned builtin_poll(void *loop, uint64_t timeout_ns, struct thr_wakeups *out)

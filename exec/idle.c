@@ -139,7 +139,8 @@ static bool standby_begin(struct thr_runtime *rt)
 }
 
 /* Takes over what a worker has left lying that has not picked a task since the last look. */
-static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now, struct thr_wakeups *out)
+static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now,
+                   struct thr_wakeups *out)
 {
     uint64_t picks = thr_load(&victim->counts.picks, THR_RELAXED);
     if (picks != thr_load(&victim->seen_picks, THR_RELAXED)) {

@@ -28,7 +28,8 @@ void thr_lock_wait(struct thr_lock *l);
 
 static inline bool thr_trylock(struct thr_lock *l)
 {
-    return thr_load(&l->word, THR_RELAXED) == 0 && thr_xchg(&l->word, 1, THR_ACQUIRE) == 0; /* (B) */
+    return thr_load(&l->word, THR_RELAXED) == 0 &&
+           thr_xchg(&l->word, 1, THR_ACQUIRE) == 0; /* (B) */
 }
 
 static inline void thr_lock(struct thr_lock *l)

@@ -36,7 +36,7 @@ static inline void thr_ring_init(struct thr_ring *r)
 /* Returns: false if it is full. */
 static inline bool thr_ring_push(struct thr_ring *r, void *item)
 {
-    uint32_t tail = thr_load(&r->tail, THR_RELAXED); /* only the owner writes it */
+    uint32_t tail = thr_load(&r->tail, THR_RELAXED);        /* only the owner writes it */
     if (tail - thr_load(&r->head, THR_ACQUIRE) >= THR_RING) /* (D) */
         return false;
     thr_store(&r->slots[tail % THR_RING], item, THR_RELAXED);

@@ -18,8 +18,9 @@ enum { STACK_DEFAULT = 64 << 10, STACK_MIN = 16 << 10, STACK_MAX = 8 << 20 };
 
 /* ---- Task records ---- */
 
-struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg, enum thr_task_kind kind,
-                                        struct thrum_timeout *limit, const char *name)
+struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg,
+                                        enum thr_task_kind kind, struct thrum_timeout *limit,
+                                        const char *name)
 {
     struct thrum_task *t = thr_task_new(&w->rt->tasks, &w->tasks);
     if (!t)
@@ -228,7 +229,8 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
 static int queue_first_task(struct thr_runtime *rt, thrum_fn *fn, void *arg)
 {
     struct thr_worker *w = &rt->workers[0];
-    struct thrum_task *task = thr_runtime_task_new(w, fn, arg, THR_TASK_MAIN, &rt->root.limit, "main");
+    struct thrum_task *task =
+        thr_runtime_task_new(w, fn, arg, THR_TASK_MAIN, &rt->root.limit, "main");
     return task ? thr_deque_push(&w->forks, task) : -ENOMEM;
 }
 
@@ -272,8 +274,8 @@ int thrum_spawn(thrum_task **out, thrum_fn *fn, void *arg, const thrum_spawn_opt
         return THRUM_ENOTTASK;
     if (thr_load(&w->rt->ending, THR_ACQUIRE))
         return THRUM_ESHUTDOWN;
-    struct thrum_task *task =
-        thr_runtime_task_new(w, fn, arg, THR_TASK_PLAIN, &w->rt->root.limit, opts ? opts->name : NULL);
+    struct thrum_task *task = thr_runtime_task_new(w, fn, arg, THR_TASK_PLAIN, &w->rt->root.limit,
+                                                   opts ? opts->name : NULL);
     if (!task)
         return -ENOMEM;
     int err = thr_worker_spawn(w, task);
@@ -345,7 +347,8 @@ int thrum_check(void)
 {
     struct thrum_task *task = thr_task_self();
     int err = thr_task_cancelled();
-    if (!err && task->limit->deadline_ns != THRUM_NEVER && thr_clock_now() >= task->limit->deadline_ns)
+    if (!err && task->limit->deadline_ns != THRUM_NEVER &&
+        thr_clock_now() >= task->limit->deadline_ns)
         err = -ETIMEDOUT;
     return err;
 }

@@ -28,9 +28,9 @@ struct thr_runtime {
     struct thr_stack_pool stacks;
     struct thr_blocking blocking;
     thr_au32 visitors; /* foreign threads that are waking a task of ours: the end waits for them */
-    thr_au32 ending; /* 1: the first task has returned */
-    thr_au32 ended;  /* 1: no task is left */
-    int result;      /* the first task's; written before `ending` */
+    thr_au32 ending;   /* 1: the first task has returned */
+    thr_au32 ended;    /* 1: no task is left */
+    int result;        /* the first task's; written before `ending` */
 };
 
 /* A task has returned: the end of its life but for its stack. Context: the worker that ran it. */
@@ -43,7 +43,8 @@ void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task);
 bool thr_runtime_is_over(struct thr_runtime *rt);
 
 /* A new task record in the worker's name, not queued yet; NULL if there is no memory. */
-struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg, enum thr_task_kind kind,
-                                        struct thrum_timeout *limit, const char *name);
+struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg,
+                                        enum thr_task_kind kind, struct thrum_timeout *limit,
+                                        const char *name);
 
 #endif

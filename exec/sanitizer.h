@@ -27,6 +27,7 @@
 #endif
 #ifdef THR_TSAN
 #include <sanitizer/tsan_interface.h>
+void __tsan_func_exit(void); /* what the compiler calls at the end of each instrumented function */
 #endif
 
 /* Before a switch to the stack [bottom, bottom + bytes). *fake keeps what AddressSanitizer needs to come back; NULL says
@@ -61,7 +62,7 @@ static inline void thr_asan_reuse(void *bottom, size_t bytes)
 #endif
 }
 
-/* ThreadSanitizer sees each stack as a fiber, for as long as the stack exists. */
+/* ThreadSanitizer sees each stack as a fiber, from its first use on, whatever tasks run there one after the other. */
 static inline void *thr_tsan_fiber_new(void)
 {
 #ifdef THR_TSAN
@@ -97,6 +98,18 @@ static inline void thr_tsan_switch(void *fiber)
     __tsan_switch_to_fiber(fiber, 0);
 #else
     (void)fiber;
+#endif
+}
+
+/* A stack is about to be left for good from within `frames` functions that will not return: without this each use of the
+ * stack would leave them on ThreadSanitizer's own call stack, which is bounded. */
+static inline void thr_tsan_leave_frames(int frames)
+{
+#ifdef THR_TSAN
+    for (int i = 0; i < frames; i++)
+        __tsan_func_exit();
+#else
+    (void)frames;
 #endif
 }
 

@@ -110,7 +110,8 @@ void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
         struct thr_scope *done = s;
         s = done->parent;
         thr_unlock(&done->lock);
-        down = first_unshielded(done->sub_next); /* its parent's lock, which guards the link, is held */
+        down = first_unshielded(
+            done->sub_next); /* its parent's lock, which guards the link, is held */
     }
     thr_unlock(&top->lock);
 }
@@ -224,7 +225,8 @@ int thrum_scope_close(thrum_scope *scope)
 {
     struct thr_scope *s = of(scope);
     struct thrum_task *task = thr_task_self();
-    THR_ASSERT(s->owner == task && task->limit == &s->limit); /* innermost first, by who opened it */
+    THR_ASSERT(s->owner == task &&
+               task->limit == &s->limit); /* innermost first, by who opened it */
     thr_worker_run_children(s);
     await_children(s);
     unlink_from_parent(s);
@@ -267,7 +269,8 @@ void thrum_timeout_begin(thrum_timeout *limit, uint64_t timeout_ns)
 {
     struct thrum_task *task = thr_task_self();
     limit->own_ns = timeout_ns == THRUM_NEVER ? THRUM_NEVER : thr_clock_after(timeout_ns);
-    limit->deadline_ns = limit->own_ns < task->limit->deadline_ns ? limit->own_ns : task->limit->deadline_ns;
+    limit->deadline_ns =
+        limit->own_ns < task->limit->deadline_ns ? limit->own_ns : task->limit->deadline_ns;
     limit->scope = task->limit->scope;
     limit->outer = task->limit;
     task->limit = limit;

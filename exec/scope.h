@@ -23,17 +23,18 @@
 #include <thrum/task.h>
 
 struct thr_scope {
-    thrum_timeout limit; /* its deadline, and a pointer to itself: what task->limit points to inside */
+    thrum_timeout
+        limit; /* its deadline, and a pointer to itself: what task->limit points to inside */
     struct thr_lock lock;
     thr_au32 cancelled;
     bool keep_going, shield;
-    int first_error;                  /* guarded by lock */
-    size_t pending;                   /* guarded by lock: children that have not returned */
-    struct thrum_task *owner;         /* NULL for the root */
-    struct thrum_task *children;      /* guarded by lock */
-    struct thr_waiter *closer;        /* guarded by lock: the owner, waiting in close */
-    struct thr_scope *parent;         /* NULL for the root */
-    struct thr_scope *subs;           /* guarded by lock: the first scope opened within */
+    int first_error;                       /* guarded by lock */
+    size_t pending;                        /* guarded by lock: children that have not returned */
+    struct thrum_task *owner;              /* NULL for the root */
+    struct thrum_task *children;           /* guarded by lock */
+    struct thr_waiter *closer;             /* guarded by lock: the owner, waiting in close */
+    struct thr_scope *parent;              /* NULL for the root */
+    struct thr_scope *subs;                /* guarded by lock: the first scope opened within */
     struct thr_scope *sub_prev, *sub_next; /* guarded by the parent's lock */
 };
 

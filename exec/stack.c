@@ -103,8 +103,9 @@ static bool guard_by_mprotect(void *at)
         return true;
     static thr_au32 warned;
     if (!thr_xchg(&warned, 1, THR_RELAXED))
-        fprintf(stderr, "thrum: more than %d task stacks: the further ones have no guard page, only "
-                        "a check when the task ends (Linux 6.13 has guards without this limit)\n",
+        fprintf(stderr,
+                "thrum: more than %d task stacks: the further ones have no guard page, only "
+                "a check when the task ends (Linux 6.13 has guards without this limit)\n",
                 MPROTECT_GUARDS_MAX);
     return false;
 }
@@ -128,7 +129,6 @@ static void carve_one(struct thr_stack_pool *p, struct thr_stack_region *r)
     s->canary = !guard(slot);
     s->bottom = slot + THR_STACK_GUARD_BYTES;
     s->bytes = p->bytes - index * COLOUR_STEP % COLOUR_SPAN;
-    s->tsan_fiber = thr_tsan_fiber_new();
     if (s->canary)
         memcpy(s->bottom, &CANARY, sizeof(CANARY));
     s->next = p->free;
@@ -175,6 +175,8 @@ struct thr_stack *thr_stack_take(struct thr_stack_pool *p, struct thr_stack_cach
     c->free = s->next;
     c->free_n--;
     thr_asan_reuse(s->bottom, p->bytes);
+    if (!s->tsan_fiber)
+        s->tsan_fiber = thr_tsan_fiber_new();
     return s;
 }
 

@@ -25,7 +25,7 @@ struct thr_stack {
     char *bottom; /* the lowest usable byte, above the guard */
     size_t bytes; /* usable, without the colour */
     struct thr_stack *next;
-    void *tsan_fiber; /* NULL without ThreadSanitizer */
+    void *tsan_fiber; /* from its first use on; NULL without ThreadSanitizer */
     bool canary;      /* no guard: a known value lies at the bottom */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Mutex, event, semaphore and wait group: a lock, a number and a list of waiters each. The number (`extra`) is written
  * under the lock; the fast paths that read it without are marked. */
+#include "exec/lock.h"
 #include "exec/util.h"
 #include "exec/wait.h"
-#include "exec/lock.h"
 
 #include <string.h>
 #include <thrum/sync.h>

@@ -133,7 +133,8 @@ struct thr_runtime *thr_task_runtime(const struct thrum_task *task)
     return ((const struct thr_task_slab *)slab)->runtime;
 }
 
-void thr_task_pool_walk(struct thr_task_pool *p, void (*visit)(struct thrum_task *, void *), void *arg)
+void thr_task_pool_walk(struct thr_task_pool *p, void (*visit)(struct thrum_task *, void *),
+                        void *arg)
 {
     thr_lock(&p->lock);
     for (struct thr_task_slab *s = p->slabs; s; s = s->next)

@@ -27,11 +27,12 @@ enum thr_task_kind {
 
 struct thrum_task {
     /* Line 1: the switch, the wait. */
-    struct thr_context context;   /* valid while ready or parked */
-    thr_au64 wait;                /* wait.h */
-    thr_aptr wait_scope;          /* the innermost scope of the current wait; written before `wait` is armed */
-    struct thr_stack *stack;      /* NULL before it first runs */
-    struct thrum_timeout *limit;  /* the innermost time limit; leads to the innermost scope */
+    struct thr_context context; /* valid while ready or parked */
+    thr_au64 wait;              /* wait.h */
+    thr_aptr
+        wait_scope; /* the innermost scope of the current wait; written before `wait` is armed */
+    struct thr_stack *stack;     /* NULL before it first runs */
+    struct thrum_timeout *limit; /* the innermost time limit; leads to the innermost scope */
 
     /* Line 2. */
     struct thrum_task *next; /* inbox, injector, wakeups, free list: whoever holds the task */
@@ -110,6 +111,7 @@ void thr_task_free(struct thr_task_pool *p, struct thr_task_cache *c, struct thr
 struct thr_runtime *thr_task_runtime(const struct thrum_task *task);
 
 /* Calls visit for every record, used or free. Context: any thread. */
-void thr_task_pool_walk(struct thr_task_pool *p, void (*visit)(struct thrum_task *, void *), void *arg);
+void thr_task_pool_walk(struct thr_task_pool *p, void (*visit)(struct thrum_task *, void *),
+                        void *arg);
 
 #endif

@@ -27,8 +27,8 @@ struct thr_timer {
     uint64_t deadline_ns;
     struct thrum_task *task;
     uint64_t seq;
-    struct thr_timers *timers; /* where it is armed */
-    uint32_t position;         /* in the heap, or THR_TIMER_* */
+    struct thr_timers *timers;     /* where it is armed */
+    uint32_t position;             /* in the heap, or THR_TIMER_* */
     struct thr_timer *prev, *next; /* in `spare` */
 };
 

@@ -12,13 +12,14 @@
 #define THR_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The object that holds `member` at address ptr. */
-#define THR_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define THR_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Prints "thrum: FILE:LINE: what" and aborts: for bugs, the caller's or ours, never for input or lack of memory. */
 THR_NORETURN void thr_panic(const char *file, int line, const char *what);
 
 /* Stays on in release: cheap conditions only. */
-#define THR_ASSERT(x) (THR_LIKELY(x) ? (void)0 : thr_panic(__FILE__, __LINE__, "assertion failed: " #x))
+#define THR_ASSERT(x)                                                                              \
+    (THR_LIKELY(x) ? (void)0 : thr_panic(__FILE__, __LINE__, "assertion failed: " #x))
 
 /* For conditions that cost something; off when NDEBUG is defined. */
 #ifdef NDEBUG

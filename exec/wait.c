@@ -163,7 +163,8 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns)
     if (deadline_ns == THRUM_NEVER) {
         thr_worker_suspend(THR_AFTER_PARK);
     } else {
-        struct thr_timer timer = {.deadline_ns = deadline_ns, .task = task, .seq = word >> THR_WAIT_SEQ_SHIFT};
+        struct thr_timer timer = {
+            .deadline_ns = deadline_ns, .task = task, .seq = word >> THR_WAIT_SEQ_SHIFT};
         thr_timer_arm(&thr_worker_self()->timers, &timer);
         thr_worker_suspend(THR_AFTER_PARK);
         thr_timer_disarm(&timer);

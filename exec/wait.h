@@ -102,7 +102,8 @@ struct thr_waitlist {
 
 void thr_waitlist_push(struct thr_waitlist *l, struct thr_waiter *w);
 struct thr_waiter *thr_waitlist_pop(struct thr_waitlist *l); /* the first, or NULL */
-void thr_waitlist_remove(struct thr_waitlist *l, struct thr_waiter *w); /* nothing if it is not linked */
+void thr_waitlist_remove(struct thr_waitlist *l,
+                         struct thr_waiter *w); /* nothing if it is not linked */
 
 /* Pops waiters until one could be fired with `reason`; returns that one's `data` in *data (unless NULL).
  *

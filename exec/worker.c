@@ -144,7 +144,8 @@ static struct thrum_task *take_next(struct thr_worker *w)
 {
     if (!thr_load(&w->next, THR_RELAXED))
         return NULL;
-    struct thrum_task *t = thr_xchg(&w->next, NULL, THR_ACQ_REL); /* the standby may have been faster */
+    struct thrum_task *t =
+        thr_xchg(&w->next, NULL, THR_ACQ_REL); /* the standby may have been faster */
     if (!t || ++w->next_run <= NEXT_RUN_MAX)
         return t;
     if (!thr_ring_push(&w->ring, t))
@@ -245,8 +246,8 @@ static void set_current(struct thr_worker *w, struct thrum_task *task)
 
 /* From the context `from` to a task, or to the worker's own stack (NULL). for_good: the running stack ends here.
  * Inlined into its few callers, so that each has a call chain the return predictor knows. */
-static inline __attribute__((always_inline)) void switch_to(struct thr_worker *w, struct thr_context *from,
-                                                            struct thrum_task *to, bool for_good)
+static inline __attribute__((always_inline)) void
+switch_to(struct thr_worker *w, struct thr_context *from, struct thrum_task *to, bool for_good)
 {
     void *fake = NULL;
     set_current(w, to);
@@ -293,11 +294,13 @@ static THR_NOINLINE struct thr_stack *run_current(void)
     return stack;
 }
 
-static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *stack, struct thrum_task *to)
+static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *stack,
+                                        struct thrum_task *to)
 {
     struct thr_context nowhere;
     w->after = THR_AFTER_END;
     w->after_stack = stack;
+    thr_tsan_leave_frames(2); /* this function and thr_task_root() */
     switch_to(w, &nowhere, to, true);
 }
 

@@ -51,14 +51,14 @@ struct thr_worker {
     struct thrum_task *after_task;
     struct thr_stack *after_stack;
 
-    unsigned budget;         /* operations without suspending that are left to the current slice */
-    unsigned next_run;       /* tasks taken from `next` in a row */
-    unsigned picks_to_poll;  /* until the outside world is looked at */
-    unsigned poll_interval;  /* adapts so that this is every 100 to 200 us */
-    unsigned pick_count;     /* alternates between the queues */
-    uint64_t polled_ns;      /* when it was last looked at */
-    bool searching;          /* counts in the idle word: idle.h */
-    void *loop;              /* the driver's */
+    unsigned budget;        /* operations without suspending that are left to the current slice */
+    unsigned next_run;      /* tasks taken from `next` in a row */
+    unsigned picks_to_poll; /* until the outside world is looked at */
+    unsigned poll_interval; /* adapts so that this is every 100 to 200 us */
+    unsigned pick_count;    /* alternates between the queues */
+    uint64_t polled_ns;     /* when it was last looked at */
+    bool searching;         /* counts in the idle word: idle.h */
+    void *loop;             /* the driver's */
     struct thr_random random;
     struct thr_stack_cache stacks;
     struct thr_task_cache tasks;

@@ -12,7 +12,8 @@ typedef struct thrum_resolver thrum_resolver;
 
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_resolver_opts {
-    const char *servers;     /* NULL: those of resolv.conf. "1.2.3.4, [::1]:5353": comma-separated, ports optional */
+    const char *
+        servers; /* NULL: those of resolv.conf. "1.2.3.4, [::1]:5353": comma-separated, ports optional */
     const char *hosts_path;  /* NULL: /etc/hosts; "": none */
     uint64_t try_timeout_ns; /* 0: 2 s for the first answer of a server; later tries wait longer */
     unsigned tries;          /* 0: 3 tries a server */
@@ -24,7 +25,8 @@ typedef struct thrum_resolver_opts {
  * Owns:    *out is the caller's, ended with thrum_resolver_free(); opts and its strings are copied.
  * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG (servers cannot be read), THRUM_ENOTTASK; *out is then NULL.
  * Context: task. Does not suspend. */
-THRUM_API THRUM_MUST_CHECK int thrum_resolver_new(thrum_resolver **out, const thrum_resolver_opts *opts);
+THRUM_API THRUM_MUST_CHECK int thrum_resolver_new(thrum_resolver **out,
+                                                  const thrum_resolver_opts *opts);
 
 /* Ends the resolver; look-ups that wait in other tasks return -ECANCELED, and it waits for them. NULL is allowed.
  *

@@ -22,24 +22,26 @@ typedef struct thrum_http_override {
 
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_http_client_opts {
-    thrum_tls_config *tls;                /* NULL: a default one. Borrowed references are counted up */
-    thrum_resolver *resolver;             /* NULL: one of its own */
+    thrum_tls_config *tls;    /* NULL: a default one. Borrowed references are counted up */
+    thrum_resolver *resolver; /* NULL: one of its own */
     const thrum_http_override *overrides; /* NULL: none */
     size_t overrides_n;
-    unsigned per_host_max;       /* 0: no limit on the connections to one host and port */
-    unsigned total_max;          /* 0: no limit on the connections in all */
-    unsigned idle_max;           /* 0: 1,024 idle connections kept for reuse */
-    uint64_t idle_timeout_ns;    /* 0: 15 s; an idle connection older than that is not used again */
-    uint64_t connect_timeout_ns; /* 0: 30 s for resolving, connecting and the TLS handshake together */
-    uint64_t header_bytes_max;   /* 0: 64 KiB of response header */
-    uint64_t body_bytes_max;     /* 0: no limit on a body, as sent and as decoded */
-    unsigned ratio_max;          /* 0: 1,000: decoded bytes for each byte received, after the first MiB */
-    unsigned redirects_max;      /* 0: 10; see no_redirects */
-    bool no_redirects;           /* false: 301, 302, 303, 307 and 308 are followed */
-    bool no_decode;              /* false: gzip and deflate are asked for and decoded */
-    bool no_keepalive;           /* false: connections are kept and used again */
-    const char *user_agent;      /* NULL: "thrum/VERSION"; "": none is sent */
-    bool plain_redirects;        /* false: a redirect from https to http is refused: THRUM_EHTTP_REDIRECT_BAD */
+    unsigned per_host_max;    /* 0: no limit on the connections to one host and port */
+    unsigned total_max;       /* 0: no limit on the connections in all */
+    unsigned idle_max;        /* 0: 1,024 idle connections kept for reuse */
+    uint64_t idle_timeout_ns; /* 0: 15 s; an idle connection older than that is not used again */
+    uint64_t
+        connect_timeout_ns; /* 0: 30 s for resolving, connecting and the TLS handshake together */
+    uint64_t header_bytes_max; /* 0: 64 KiB of response header */
+    uint64_t body_bytes_max;   /* 0: no limit on a body, as sent and as decoded */
+    unsigned ratio_max; /* 0: 1,000: decoded bytes for each byte received, after the first MiB */
+    unsigned redirects_max; /* 0: 10; see no_redirects */
+    bool no_redirects;      /* false: 301, 302, 303, 307 and 308 are followed */
+    bool no_decode;         /* false: gzip and deflate are asked for and decoded */
+    bool no_keepalive;      /* false: connections are kept and used again */
+    const char *user_agent; /* NULL: "thrum/VERSION"; "": none is sent */
+    bool
+        plain_redirects; /* false: a redirect from https to http is refused: THRUM_EHTTP_REDIRECT_BAD */
 } thrum_http_client_opts;
 
 /* Makes a client. It may be used by all tasks of the runtime at once.
@@ -47,7 +49,8 @@ typedef struct thrum_http_client_opts {
  * Owns:    *out is the caller's, ended with thrum_http_client_free(); opts is copied.
  * Returns: 0, -ENOMEM, THRUM_EDNS_CONFIG, THRUM_ETLS_CONFIG, THRUM_ENOTTASK; *out is then NULL.
  * Context: task. */
-THRUM_API THRUM_MUST_CHECK int thrum_http_client_new(thrum_http_client **out, const thrum_http_client_opts *opts);
+THRUM_API THRUM_MUST_CHECK int thrum_http_client_new(thrum_http_client **out,
+                                                     const thrum_http_client_opts *opts);
 
 /* Closes its idle connections and frees the client. No request may be under way and every response must be closed.
  * NULL is allowed. Owns: takes c. Context: task. May suspend. */
@@ -60,7 +63,8 @@ typedef struct thrum_http_header {
 /* A request beyond its URL. Zero is the default of every field; NULL in place of the struct means a plain GET. */
 typedef struct thrum_http_request {
     const char *method; /* NULL: GET, or POST if there is a body */
-    const thrum_http_header *headers; /* sent in this order and case; one replaces a header thrum would add itself */
+    const thrum_http_header
+        *headers; /* sent in this order and case; one replaces a header thrum would add itself */
     size_t headers_n;
     const void *body; /* NULL: none. Borrowed until the response's header is in */
     size_t body_bytes;
@@ -86,13 +90,14 @@ THRUM_API const char *thrum_http_phase_name(thrum_http_phase phase);
 /* Durations in nanoseconds of the last hop's phases, each from the end of the one before; 0 where a phase did not take
  * place (a reused connection has no dns, connect and tls). */
 typedef struct thrum_http_timing {
-    uint64_t started;       /* thrum_now() when the first hop began */
-    uint64_t pool_ns;       /* waiting for the limits */
+    uint64_t started; /* thrum_now() when the first hop began */
+    uint64_t pool_ns; /* waiting for the limits */
     uint64_t dns_ns;
     uint64_t connect_ns;
     uint64_t tls_ns;
     uint64_t first_byte_ns; /* from the request's first byte sent to the response's first byte */
-    uint64_t total_ns;      /* from started to the end of the body, over all hops; set when the body has been read */
+    uint64_t
+        total_ns; /* from started to the end of the body, over all hops; set when the body has been read */
 } thrum_http_timing;
 
 /* What is known of an exchange, whether it succeeded or not. Filled in by thrum_http_send() and reading the body. */
@@ -101,12 +106,12 @@ typedef struct thrum_http_info {
     char detail[160];       /* a sentence about the failure, or "" */
     char tls_version[16];   /* "" without TLS */
     char tls_cipher[64];
-    thrum_addr remote;      /* family AF_UNSPEC if no connection was made */
-    unsigned hops;          /* redirects followed */
-    bool reused;            /* the connection had served a request before */
+    thrum_addr remote; /* family AF_UNSPEC if no connection was made */
+    unsigned hops;     /* redirects followed */
+    bool reused;       /* the connection had served a request before */
     bool tls_resumed;
-    uint64_t wire_bytes;    /* of the body as received, before decoding */
-    uint64_t body_bytes;    /* of the body as decoded */
+    uint64_t wire_bytes; /* of the body as received, before decoding */
+    uint64_t body_bytes; /* of the body as decoded */
     thrum_http_timing timing;
 } thrum_http_info;
 
@@ -125,14 +130,15 @@ THRUM_API THRUM_MUST_CHECK int thrum_http_send(thrum_http_client *c, const char 
                                                thrum_http_response **out, thrum_http_info *info);
 
 /* As thrum_http_send() for a plain GET. */
-THRUM_API THRUM_MUST_CHECK int thrum_http_get(thrum_http_client *c, const char *url, thrum_http_info *info,
-                                              thrum_http_response **out);
+THRUM_API THRUM_MUST_CHECK int thrum_http_get(thrum_http_client *c, const char *url,
+                                              thrum_http_info *info, thrum_http_response **out);
 
 /* Facts of the response. Owns: strings live until the close. Context: task. Does not suspend. */
 THRUM_API int thrum_http_status(const thrum_http_response *r);
 THRUM_API const char *thrum_http_reason(const thrum_http_response *r);
 THRUM_API const char *thrum_http_version(const thrum_http_response *r); /* "1.1" or "1.0" */
-THRUM_API const char *thrum_http_url(const thrum_http_response *r); /* after redirects; without user and password */
+THRUM_API const char *
+thrum_http_url(const thrum_http_response *r); /* after redirects; without user and password */
 
 /* The value of the first header of that name (case-insensitive), or NULL; and the headers by index, in order. */
 THRUM_API const char *thrum_http_header_get(const thrum_http_response *r, const char *name);
@@ -150,7 +156,8 @@ THRUM_API THRUM_MUST_CHECK ssize_t thrum_http_read(thrum_http_response *r, void 
  *
  * Owns:    *body is the caller's, for free(); NULL on failure.
  * Returns: 0, -ENOMEM, or as thrum_http_read(). Context: task. Suspends. */
-THRUM_API THRUM_MUST_CHECK int thrum_http_read_all(thrum_http_response *r, void **body, size_t *body_bytes);
+THRUM_API THRUM_MUST_CHECK int thrum_http_read_all(thrum_http_response *r, void **body,
+                                                   size_t *body_bytes);
 
 /* Ends the response. A body that was read to its end leaves the connection for reuse; else it is closed, unless the
  * rest is small and here already. NULL is allowed. Owns: takes r. Context: task. May suspend briefly. */
@@ -158,8 +165,8 @@ THRUM_API void thrum_http_response_close(thrum_http_response *r);
 
 /* Counters of the client since it was made. Context: task. Does not suspend. */
 typedef struct thrum_http_stats {
-    uint64_t connections_opened, connections_reused, connections_idle, handshakes, handshakes_resumed, requests,
-        retries;
+    uint64_t connections_opened, connections_reused, connections_idle, handshakes,
+        handshakes_resumed, requests, retries;
 } thrum_http_stats;
 THRUM_API void thrum_http_client_stats(thrum_http_client *c, thrum_http_stats *out);
 

@@ -13,7 +13,8 @@ typedef int thrum_fn(void *arg);
 
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_run_opts {
-    unsigned workers;   /* 0: THRUM_WORKERS from the environment, else the cores this process may use */
+    unsigned
+        workers; /* 0: THRUM_WORKERS from the environment, else the cores this process may use */
     size_t stack_bytes; /* 0: 64 KiB of stack a task; rounded up to whole pages, 16 KiB to 8 MiB */
 } thrum_run_opts;
 

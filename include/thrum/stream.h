@@ -17,7 +17,8 @@ typedef struct thrum_stream thrum_stream;
 /* What a kind of stream provides; the functions below call it. */
 typedef struct thrum_stream_ops {
     ssize_t (*read)(thrum_stream *s, void *buf, size_t len);
-    ssize_t (*writev)(thrum_stream *s, const struct iovec *iov, int iov_n); /* as much as goes at once, > 0 */
+    ssize_t (*writev)(thrum_stream *s, const struct iovec *iov,
+                      int iov_n);     /* as much as goes at once, > 0 */
     int (*shutdown)(thrum_stream *s); /* end of our sending direction */
     void (*close)(thrum_stream *s);
 } thrum_stream_ops;
@@ -51,8 +52,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_stream_write(thrum_stream *s, const void *b
 
 /* The same for several pieces (at most 16).
  * Context: task. Suspends. */
-THRUM_API THRUM_MUST_CHECK int thrum_stream_writev(thrum_stream *s, const struct iovec *iov, int iov_n,
-                                                   size_t *put);
+THRUM_API THRUM_MUST_CHECK int thrum_stream_writev(thrum_stream *s, const struct iovec *iov,
+                                                   int iov_n, size_t *put);
 
 /* Ends the sending direction; the peer reads the end of the stream. Reading goes on.
  *
@@ -76,7 +77,8 @@ typedef struct thrum_reader {
 } thrum_reader;
 
 /* Owns: stream and buf are borrowed while the reader is used. Context: any thread. */
-THRUM_API void thrum_reader_init(thrum_reader *r, thrum_stream *stream, void *buf, size_t buf_bytes);
+THRUM_API void thrum_reader_init(thrum_reader *r, thrum_stream *stream, void *buf,
+                                 size_t buf_bytes);
 
 /* Reads once more from the stream behind what is buffered (moving it to the front if need be).
  *
@@ -106,7 +108,8 @@ typedef struct thrum_writer {
 } thrum_writer;
 
 /* Owns: stream and buf are borrowed while the writer is used. Context: any thread. */
-THRUM_API void thrum_writer_init(thrum_writer *w, thrum_stream *stream, void *buf, size_t buf_bytes);
+THRUM_API void thrum_writer_init(thrum_writer *w, thrum_stream *stream, void *buf,
+                                 size_t buf_bytes);
 
 /* Returns: 0 or a stream error, after which what the peer has got is unknown. Context: task. May suspend. */
 THRUM_API THRUM_MUST_CHECK int thrum_writer_write(thrum_writer *w, const void *buf, size_t len);

@@ -22,7 +22,12 @@ struct thrum_waitq {
 typedef struct thrum_mutex {
     struct thrum_waitq q;
 } thrum_mutex;
-#define THRUM_MUTEX_INIT {{0, 0, NULL, NULL}}
+#define THRUM_MUTEX_INIT                                                                           \
+    {                                                                                              \
+        {                                                                                          \
+            0, 0, NULL, NULL                                                                       \
+        }                                                                                          \
+    }
 
 /* Returns: 0, -ECANCELED, -ETIMEDOUT. Context: task. Suspends. */
 THRUM_API THRUM_MUST_CHECK int thrum_mutex_lock(thrum_mutex *m);
@@ -37,7 +42,12 @@ THRUM_API void thrum_mutex_unlock(thrum_mutex *m);
 typedef struct thrum_event {
     struct thrum_waitq q;
 } thrum_event;
-#define THRUM_EVENT_INIT {{0, 0, NULL, NULL}}
+#define THRUM_EVENT_INIT                                                                           \
+    {                                                                                              \
+        {                                                                                          \
+            0, 0, NULL, NULL                                                                       \
+        }                                                                                          \
+    }
 
 /* Sets it and wakes all who wait. What the caller wrote before is visible to who wakes.
  * Context: task or any thread. Does not suspend. */
@@ -52,7 +62,12 @@ THRUM_API THRUM_MUST_CHECK int thrum_event_wait(thrum_event *e);
 typedef struct thrum_sem {
     struct thrum_waitq q;
 } thrum_sem;
-#define THRUM_SEM_INIT(permits) {{0, (permits), NULL, NULL}}
+#define THRUM_SEM_INIT(permits)                                                                    \
+    {                                                                                              \
+        {                                                                                          \
+            0, (permits), NULL, NULL                                                               \
+        }                                                                                          \
+    }
 
 /* For storage that cannot be initialised statically. Context: any thread. */
 THRUM_API void thrum_sem_init(thrum_sem *s, uint32_t permits);
@@ -67,7 +82,12 @@ THRUM_API void thrum_sem_release(thrum_sem *s);
 typedef struct thrum_wait_group {
     struct thrum_waitq q;
 } thrum_wait_group;
-#define THRUM_WAIT_GROUP_INIT {{0, 0, NULL, NULL}}
+#define THRUM_WAIT_GROUP_INIT                                                                      \
+    {                                                                                              \
+        {                                                                                          \
+            0, 0, NULL, NULL                                                                       \
+        }                                                                                          \
+    }
 
 /* Context: task or any thread. Does not suspend. */
 THRUM_API void thrum_wait_group_add(thrum_wait_group *g, uint32_t n);

@@ -119,7 +119,8 @@ THRUM_API void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts
  * Returns: 0; -ENOMEM; -ECANCELED if the scope is cancelled. A failure does not cancel the scope.
  * Context: task. Does not suspend. */
 THRUM_API int thrum_scope_spawn(thrum_scope *scope, thrum_fn *fn, void *arg);
-THRUM_API int thrum_scope_spawn_named(thrum_scope *scope, const char *name, thrum_fn *fn, void *arg);
+THRUM_API int thrum_scope_spawn_named(thrum_scope *scope, const char *name, thrum_fn *fn,
+                                      void *arg);
 
 /* Cancels everything in the scope: its tasks, its owner's waits in it, and the scopes within.
  *

@@ -36,7 +36,8 @@ THRUM_API thrum_stream *thrum_tcp_stream(thrum_tcp *tcp);
 
 /* As the functions of thrum_stream; see there. Context: task. Suspend. */
 THRUM_API THRUM_MUST_CHECK ssize_t thrum_tcp_read(thrum_tcp *tcp, void *buf, size_t len);
-THRUM_API THRUM_MUST_CHECK int thrum_tcp_write(thrum_tcp *tcp, const void *buf, size_t len, size_t *put);
+THRUM_API THRUM_MUST_CHECK int thrum_tcp_write(thrum_tcp *tcp, const void *buf, size_t len,
+                                               size_t *put);
 THRUM_API int thrum_tcp_shutdown(thrum_tcp *tcp);
 THRUM_API void thrum_tcp_close(thrum_tcp *tcp);
 

@@ -13,12 +13,14 @@ typedef struct thrum_tls thrum_tls;
 
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_tls_opts {
-    const char *ca_file;       /* NULL: the system's trusted certificates. A PEM file that takes their place */
-    const char *const *alpn;   /* NULL: none offered. Protocol names, most wanted first, NULL at the end */
-    bool insecure;             /* false: the peer's certificate and host name are verified */
-    bool tls12_only;           /* false: TLS 1.3 is offered too */
-    bool tls13_only;           /* false: TLS 1.2 is offered too */
-    bool no_resume;            /* false: sessions are kept and resumed, by host and port */
+    const char
+        *ca_file; /* NULL: the system's trusted certificates. A PEM file that takes their place */
+    const char *const
+        *alpn;       /* NULL: none offered. Protocol names, most wanted first, NULL at the end */
+    bool insecure;   /* false: the peer's certificate and host name are verified */
+    bool tls12_only; /* false: TLS 1.3 is offered too */
+    bool tls13_only; /* false: TLS 1.2 is offered too */
+    bool no_resume;  /* false: sessions are kept and resumed, by host and port */
 } thrum_tls_opts;
 
 /* Makes a client configuration, to be shared by all connections and workers. The trusted certificates are read at the
@@ -28,14 +30,16 @@ typedef struct thrum_tls_opts {
  *          opts and its strings are copied.
  * Returns: 0, -ENOMEM, THRUM_ETLS_CONFIG; *out is then NULL.
  * Context: any thread. */
-THRUM_API THRUM_MUST_CHECK int thrum_tls_config_new(thrum_tls_config **out, const thrum_tls_opts *opts);
+THRUM_API THRUM_MUST_CHECK int thrum_tls_config_new(thrum_tls_config **out,
+                                                    const thrum_tls_opts *opts);
 THRUM_API void thrum_tls_config_unref(thrum_tls_config *config);
 
 /* Reads the trusted certificates now instead of at the first handshake, to report a bad file early.
  *
  * Returns: 0, -ENOMEM, THRUM_ETLS_TRUST_STORE; detail (unless NULL) then has a sentence of up to detail_bytes.
  * Context: task or any thread. Does not suspend, but reads files. */
-THRUM_API THRUM_MUST_CHECK int thrum_tls_config_load(thrum_tls_config *config, char *detail, size_t detail_bytes);
+THRUM_API THRUM_MUST_CHECK int thrum_tls_config_load(thrum_tls_config *config, char *detail,
+                                                     size_t detail_bytes);
 
 /* Does a client's handshake on a connected stream.
  *
@@ -46,9 +50,9 @@ THRUM_API THRUM_MUST_CHECK int thrum_tls_config_load(thrum_tls_config *config, c
  * Returns: 0; THRUM_ETLS_* with a sentence in detail (unless NULL); what the stream reported; -ETIMEDOUT,
  *          -ECANCELED, -ENOMEM. *out is then NULL.
  * Context: task. Suspends; yields between the handshake's steps. */
-THRUM_API THRUM_MUST_CHECK int thrum_tls_connect(thrum_tls **out, thrum_tls_config *config, thrum_stream *stream,
-                                                 const char *host, uint16_t port, char *detail,
-                                                 size_t detail_bytes);
+THRUM_API THRUM_MUST_CHECK int thrum_tls_connect(thrum_tls **out, thrum_tls_config *config,
+                                                 thrum_stream *stream, const char *host,
+                                                 uint16_t port, char *detail, size_t detail_bytes);
 
 /* The connection as a stream; the same object: close either, once. Its read returns 0 only after the peer's
  * close_notify, and THRUM_ETLS_TRUNCATED if the connection ended without one (RFC 8446 section 6.1). */
