@@ -38,7 +38,8 @@ read -ra flags <<<"$(pkg-config --static --cflags --libs thrum | sed 's/-lthrum 
 env -u LD_LIBRARY_PATH "$work/static"
 
 step "C++ by find_package"
-cmake -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" >/dev/null
+cmake -G Ninja -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
+    >/dev/null
 cmake --build "$work/cmake" >/dev/null
 for program in with_thrum with_thrum_static with_exec; do
     "$work/cmake/$program"
