@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/util.h"
+
 /* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
 void thr_buffers_init(struct thr_buffers *b)
@@ -108,6 +110,7 @@ const struct thr_pool_ops thr_conn_pool_ops = {.close = close_node, .is_quiet = 
 /* Doubles a full buffer, up to bytes_max. */
 static int buffer_grow(struct thr_conn *conn, size_t bytes_max)
 {
+    THR_ASSERT(conn->buf_cap > 0);
     if (conn->buf_cap >= bytes_max)
         return -ENOBUFS;
     size_t cap = conn->buf_cap * 2 < bytes_max ? conn->buf_cap * 2 : bytes_max;

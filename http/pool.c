@@ -165,9 +165,8 @@ static struct thr_pool_origin *lock_origin(struct thr_pool *p, const struct thr_
         insert(p, fresh);
         return fresh;
     }
-    thr_unlock(&p->lock);
-    free(fresh);
-    return lock_origin(p, key); /* somebody made it meanwhile; seldom more than once */
+    free(fresh); /* somebody was quicker; so seldom that it may be under the lock */
+    return o;
 }
 
 /* ---- Idle connections ------------------------------------------------------------------------------------------- */

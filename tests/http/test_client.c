@@ -58,6 +58,7 @@ static void a_body_comes_whole_in_every_framing(void **state)
 static int in_pieces(thrum_http_client *c, void *arg)
 {
     (void)arg;
+    static char buf[1 << 20];
     static const size_t sizes[] = {1, 7, 100, 4095, 4096, 5000, 65536, 1 << 20};
     static const char *const paths[] = {"/large", "/large-gzip"};
     for (size_t i = 0; i < THR_COUNT_OF(sizes) * 2; i++) {
@@ -65,9 +66,7 @@ static int in_pieces(thrum_http_client *c, void *arg)
         uint64_t most = size < 100 ? 100000 : UINT64_MAX; /* a byte at a time: not all of it */
         char url[256];
         thrum_http_response *r;
-        char *buf = malloc(size);
         uint64_t at = 0;
-        CHECK(buf);
         CHECK(thrum_http_get(c, url_of(url, SUP_NGINX_HTTP, paths[i % 2]), NULL, &r) == 0);
         for (;;) {
             ssize_t n = thrum_http_read(r, buf, size);
@@ -79,7 +78,6 @@ static int in_pieces(thrum_http_client *c, void *arg)
         }
         CHECK(at >= most || at == 8u << 20);
         thrum_http_response_close(r);
-        free(buf);
     }
     return 0;
 }

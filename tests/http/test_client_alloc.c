@@ -75,16 +75,16 @@ static void counting_free(void *old)
 #define strdup failing_strdup
 #define strndup failing_strndup
 #define free counting_free
-#include "http/client.c"
-#include "http/conn.c"
-#include "http/dial.c"
-#include "http/exchange.c"
-#include "http/outgoing.c"
-#include "http/phase.c"
-#include "http/pool.c"
-#include "http/redirect.c"
-#include "http/response.c"
-#include "http/send.c"
+#include "http/client.c"   /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/conn.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/dial.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/exchange.c" /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/outgoing.c" /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/phase.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/pool.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/redirect.c" /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/response.c" /* NOLINT(bugprone-suspicious-include): see above */
+#include "http/send.c"     /* NOLINT(bugprone-suspicious-include): see above */
 
 #include "fetching.h"
 #undef malloc

@@ -33,7 +33,11 @@
 struct fake {
     struct thr_pool_node node;
     bool noisy;
+    struct fake *prev, *next; /* of all that live */
 };
+
+static struct thr_lock living_lock;
+static struct fake *living; /* guarded by living_lock */
 
 static thr_au64 closed_n;
 static thr_au64 living_n;
@@ -42,7 +46,16 @@ static void fake_close(struct thr_pool_node *node)
 {
     thr_fetch_add(&closed_n, 1, THR_RELAXED);
     thr_fetch_sub(&living_n, 1, THR_RELAXED);
-    free(node);
+    struct fake *f = (struct fake *)(void *)node;
+    thr_lock(&living_lock);
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        living = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+    thr_unlock(&living_lock);
+    free(f);
 }
 
 static bool fake_is_quiet(struct thr_pool_node *node)
@@ -57,6 +70,12 @@ static struct thr_pool_node *fake_new(void)
     struct fake *f = calloc(1, sizeof(*f));
     THR_ASSERT(f);
     thr_fetch_add(&living_n, 1, THR_RELAXED);
+    thr_lock(&living_lock);
+    f->next = living;
+    if (living)
+        living->prev = f;
+    living = f;
+    thr_unlock(&living_lock);
     return &f->node;
 }
 
