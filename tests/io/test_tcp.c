@@ -414,6 +414,8 @@ TASK_TEST(a_stream_is_the_same_connection)
 
 #define MUCH (16U << 20)
 
+static unsigned char much[MUCH];
+
 struct sink {
     thrum_tcp *tcp;
     size_t n;          /* received */
@@ -438,13 +440,13 @@ static int sink_task(void *arg)
     }
 }
 
-static int send_much(thrum_tcp *tcp, const unsigned char *data)
+static int send_much(thrum_tcp *tcp)
 {
     size_t put = 0;
-    int err = thrum_tcp_write(tcp, data, MUCH / 2, &put);
+    int err = thrum_tcp_write(tcp, much, MUCH / 2, &put);
     CHECK_IS(err, 0);
     CHECK_IS(put, MUCH / 2);
-    char *second = (char *)(uintptr_t)(data + MUCH / 2);
+    unsigned char *second = much + MUCH / 2;
     struct iovec iov[3] = {
         {second, 1}, {second + 1, MUCH / 4}, {second + 1 + MUCH / 4, MUCH / 4 - 1}};
     err = thrum_stream_writev(thrum_tcp_stream(tcp), iov, 3, &put);
@@ -457,9 +459,7 @@ TASK_TEST(a_writer_waits_for_a_slow_reader_and_every_byte_arrives)
 {
     (void)arg;
     const size_t steps[] = {4096, 65536, 1000003};
-    unsigned char *data = malloc(MUCH);
-    CHECK(data);
-    data_fill(data, MUCH, 0);
+    data_fill(much, MUCH, 0);
     for (size_t i = 0; i < 3; i++) {
         struct pair p;
         thrum_scope scope;
@@ -467,31 +467,28 @@ TASK_TEST(a_writer_waits_for_a_slow_reader_and_every_byte_arrives)
         struct sink sink = {.tcp = p.server, .step = steps[i], .pause_ns = i ? 1 * MS : 0};
         thrum_scope_open(&scope, NULL);
         int err = thrum_scope_spawn(&scope, sink_task, &sink);
-        int sent = err ? err : send_much(p.client, data);
+        int sent = err ? err : send_much(p.client);
         int received = thrum_scope_close(&scope);
         CHECK_IS(sent, 0);
         CHECK_IS(received, 0);
         CHECK_IS(sink.n, MUCH);
         pair_close(&p);
     }
-    free(data);
     return 0;
 }
 
 TASK_TEST(an_interrupted_write_says_exactly_how_much_went_out)
 {
     (void)arg;
-    unsigned char *data = malloc(MUCH);
-    CHECK(data);
-    data_fill(data, MUCH, 0);
+    data_fill(much, MUCH, 0);
     for (int as_stream = 0; as_stream < 2; as_stream++) {
         struct pair p;
         thrum_timeout limit;
         size_t put = 0;
         CHECK_IS(pair_open(&p), 0);
         thrum_timeout_begin(&limit, 30 * MS);
-        int err = as_stream ? thrum_stream_write(thrum_tcp_stream(p.client), data, MUCH, &put)
-                            : thrum_tcp_write(p.client, data, MUCH, &put);
+        int err = as_stream ? thrum_stream_write(thrum_tcp_stream(p.client), much, MUCH, &put)
+                            : thrum_tcp_write(p.client, much, MUCH, &put);
         CHECK(thrum_timeout_end(&limit));
         CHECK_IS(err, -ETIMEDOUT);
         CHECK(put > 0 && put < MUCH);
@@ -501,7 +498,6 @@ TASK_TEST(an_interrupted_write_says_exactly_how_much_went_out)
         CHECK_IS(sink.n, put);
         pair_close(&p);
     }
-    free(data);
     return 0;
 }
 

@@ -101,25 +101,22 @@ TASK_TEST(a_second_reader_is_refused_and_the_first_goes_on)
 
 #define MUCH (16U << 20)
 
+static unsigned char to_send[MUCH], received[MUCH];
+
 TASK_TEST(a_second_writer_is_refused_and_the_first_goes_on)
 {
     (void)arg;
     struct pair p;
     thrum_task *task;
-    struct op op = {.data = calloc(1, MUCH), .data_n = MUCH};
-    CHECK(op.data);
+    struct op op = {.data = to_send, .data_n = MUCH};
     CHECK_IS(pair_open(&p), 0);
     op.tcp = p.client;
     CHECK_IS(thrum_spawn(&task, write_op, &op, NULL), 0);
     CHECK_IS(until_waiting(p.client->fd, THR_FD_WRITE), 0);
     CHECK_IS(thrum_tcp_write(p.client, "x", 1, NULL), -EBUSY);
-    unsigned char *buf = malloc(MUCH);
-    CHECK(buf);
-    CHECK_IS(thrum_stream_read_exactly(thrum_tcp_stream(p.server), buf, MUCH, NULL), 0);
+    CHECK_IS(thrum_stream_read_exactly(thrum_tcp_stream(p.server), received, MUCH, NULL), 0);
     CHECK_IS(result_of(task), 0);
     CHECK_IS(op.put, MUCH);
-    free(buf);
-    free(op.data);
     pair_close(&p);
     return 0;
 }
@@ -178,12 +175,10 @@ static int close_under(thrum_fn *fn, struct op *op, bool writes)
 TASK_TEST(a_close_ends_what_is_in_flight_with_its_progress)
 {
     (void)arg;
-    struct op op = {.data = calloc(1, MUCH), .data_n = MUCH};
-    CHECK(op.data);
+    struct op op = {.data = to_send, .data_n = MUCH};
     CHECK_IS(close_under(write_op, &op, true), 0);
     CHECK_IS(close_under(stream_write_op, &op, true), 0);
     CHECK_IS(close_under(stream_read_op, &op, false), 0);
-    free(op.data);
     return 0;
 }
 
@@ -206,8 +201,7 @@ static int drain_task(void *arg)
 TASK_TEST(a_close_finds_a_busy_stream_writer_at_any_moment)
 {
     (void)arg;
-    struct op op = {.data = calloc(1, MUCH), .data_n = MUCH};
-    CHECK(op.data);
+    struct op op = {.data = to_send, .data_n = MUCH};
     for (uint64_t i = 0; i < 60; i++) {
         struct pair p;
         thrum_task *writer, *reader;
@@ -224,7 +218,6 @@ TASK_TEST(a_close_finds_a_busy_stream_writer_at_any_moment)
         CHECK_IS(result_of(reader), 0);
         thrum_tcp_close(p.server);
     }
-    free(op.data);
     return 0;
 }
 
