@@ -23,7 +23,7 @@
 #define PARTIAL_NS UINT64_C(30000000000)
 
 #define ANSWERED_MAX 1024
-#define TAKE_BATCH 32 /* look-ups that are asked before answers are looked for again */
+#define TAKE_BATCH 32 /* look-ups that are asked before the answers that came meanwhile are given */
 #define WAKE_BATCH 64
 
 struct thr_actor {
@@ -246,8 +246,10 @@ static void ask(struct thr_actor *a, struct thr_lookup *l)
 {
     static const int family[THR_FAMILIES] = {[THR_V6] = AF_INET6, [THR_V4] = AF_INET};
     l->actor = a;
-    for (int i = 0; i < THR_FAMILIES; i++)
+    for (int i = 0; i < THR_FAMILIES; i++) {
         thr_channel_ask(a->r->channel, l->name, family[i], on_reply, &l->half[i]);
+        thr_channel_drain(a->r->channel);
+    }
 }
 
 /* How many look-ups may be begun: each is two questions, so a most of 1 counts as 2, or nothing would go on. */
@@ -284,7 +286,6 @@ static int take_all(struct thr_actor *a)
         for (int i = 0; i < n; i++)
             ask(a, batch[i]);
         if (n > 0) {
-            thr_channel_drain(a->r->channel);
             settle(a);
             thr_task_spend();
         }

@@ -59,8 +59,9 @@ int thr_channel_wait(struct thr_channel *ch, struct thr_doorbell *bell, uint64_t
 /* Takes what the last wait found, and looks at time limits that are due. */
 void thr_channel_process(struct thr_channel *ch);
 
-/* Takes the answers that have come meanwhile, without waiting: between two batches of questions, so that the sockets'
- * buffers do not run over. */
+/* Takes what has come meanwhile, without waiting. To be called after each question: that keeps the sockets' buffers from
+ * running over, and the kernel's word that nobody listens at a port, which the next send would get (and c-ares then
+ * moves that one question on to the next server), reaches c-ares as that of a receive (and it moves all of them on). */
 void thr_channel_drain(struct thr_channel *ch);
 
 #endif

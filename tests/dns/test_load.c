@@ -166,7 +166,7 @@ static int look_up_again(void *arg)
 {
     struct member *m = arg;
     thrum_addrs out;
-    for (size_t i = 0; i < 200 && m->err >= 0; i++) {
+    for (size_t i = 0; i < (SCALE > 1 ? 100 : 200) && m->err >= 0; i++) {
         char host[48];
         snprintf(host, sizeof(host), "h%zu.load.test.",
                  (m->name * 131 + i * 17) % m->crowd->names_n);
