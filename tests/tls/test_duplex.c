@@ -194,6 +194,7 @@ static void what_an_interrupted_write_leaves_is_sent_by_the_next_read(void **sta
 
 struct pair {
     struct client c;
+    thrum_event reading; /* set shortly before */
     int results[4];
 };
 
@@ -201,6 +202,7 @@ static int read_one(void *arg)
 {
     struct pair *p = arg;
     char byte;
+    thrum_event_set(&p->reading);
     return p->results[0] = (int)thrum_stream_read(p->c.stream, &byte, 1);
 }
 
@@ -220,8 +222,11 @@ static int busy_task(void *arg)
     thrum_scope scope;
     thrum_scope_open(&scope, NULL);
     thrum_scope_spawn(&scope, read_one, p);
+    err = thrum_event_wait(&p->reading);
     thrum_sleep(50 * THRUM_MILLISECOND);
+    thrum_timeout_begin(&limit, 20 * THRUM_SECOND);
     p->results[2] = (int)thrum_stream_read(p->c.stream, line, sizeof(line)); /* a second reader */
+    thrum_timeout_end(&limit);
     err = thrum_stream_write(p->c.stream, "ba\n", 3, NULL); /* a writer beside it */
     int joined = thrum_scope_close(&scope);
     p->results[3] =
@@ -270,10 +275,11 @@ static int close_task(void *arg)
     thrum_scope_open(&scope, &(thrum_scope_opts){.keep_going = true});
     thrum_scope_spawn(&scope, read_one, p);
     thrum_scope_spawn(&scope, write_much, p);
+    err = thrum_event_wait(&p->reading);
     thrum_sleep(150 * THRUM_MILLISECOND);
     client_close(&p->c);
     (void)thrum_scope_close(&scope);
-    return 0;
+    return err;
 }
 
 static void a_close_sends_reader_and_writer_away(void **state)
