@@ -92,9 +92,9 @@ static inline void expect_line(const char *text, const char *begin, const char *
 
 /* -- JSON --------------------------------------------------------------------------------------- */
 
-/* A strict reader of RFC 8259, for one value; each function gives the first byte behind what it read, or
- * NULL. Depth is bounded by the length of what the tests read. */
-static inline const char *json_value(const char *p);
+/* A strict reader of RFC 8259 for objects that hold objects once, as those of --json; each function gives
+ * the first byte behind what it read, or NULL. */
+typedef const char *json_reader(const char *p);
 
 static inline const char *json_string(const char *p)
 {
@@ -118,7 +118,7 @@ static inline const char *json_string(const char *p)
     return p + 1;
 }
 
-static inline const char *json_object(const char *p)
+static inline const char *json_object(const char *p, json_reader *value)
 {
     if (*++p == '}')
         return p + 1;
@@ -126,7 +126,7 @@ static inline const char *json_object(const char *p)
         p = json_string(p);
         if (!p || *p != ':')
             return NULL;
-        p = json_value(p + 1);
+        p = value(p + 1);
         if (!p || (*p != ',' && *p != '}'))
             return NULL;
         if (*p++ == '}')
@@ -140,11 +140,9 @@ static inline const char *json_number(const char *p)
     return n == 0 || (n > 1 && *p == '0') ? NULL : p + n;
 }
 
-static inline const char *json_value(const char *p)
+static inline const char *json_scalar(const char *p)
 {
     static const char *const words[] = {"null", "true", "false"};
-    if (*p == '{')
-        return json_object(p);
     if (*p == '"')
         return json_string(p);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -154,11 +152,23 @@ static inline const char *json_value(const char *p)
     return json_number(p);
 }
 
+static inline const char *json_inner(const char *p)
+{
+    return *p == '{' ? json_object(p, json_scalar) : json_scalar(p);
+}
+
+static inline const char *json_value(const char *p)
+{
+    return *p == '{' ? json_object(p, json_inner) : json_scalar(p);
+}
+
 /* The raw value of a key of the object at p, in new memory; NULL if it has no such key. Escapes stay. */
 static inline char *json_get(const char *p, const char *key)
 {
     size_t key_n = strlen(key);
-    for (p++; *p == '"';) {
+    if (!p || *p++ != '{')
+        return NULL;
+    while (*p == '"') {
         const char *name = p + 1, *value = json_string(p) + 1;
         const char *end = json_value(value);
         if (strncmp(name, key, key_n) == 0 && name[key_n] == '"')

@@ -84,14 +84,14 @@ int thr_args_next(struct thr_args *a, int *id, const char **value)
     *value = NULL;
     if (a->cluster)
         return next_short(a, id, value);
+    if (!a->only_operands && a->next < a->argc && strcmp(a->argv[a->next], "--") == 0) {
+        a->only_operands = true;
+        a->next++;
+    }
     if (a->next >= a->argc)
         return 0;
 
     const char *text = a->argv[a->next++];
-    if (!a->only_operands && strcmp(text, "--") == 0) {
-        a->only_operands = true;
-        return thr_args_next(a, id, value); /* once: from now on all are operands */
-    }
     if (a->only_operands || text[0] != '-' || text[1] == '\0') {
         *id = THR_ARG_OPERAND;
         *value = text;

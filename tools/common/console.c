@@ -17,7 +17,7 @@ void thr_console_init(struct thr_console *c, int quit_fd)
 
 bool thr_console_has_bar(void)
 {
-    const char *term = getenv("TERM");
+    const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe): there are no others yet */
     return isatty(STDERR_FILENO) && (!term || strcmp(term, "dumb") != 0);
 }
 

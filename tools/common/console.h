@@ -16,7 +16,8 @@ struct thr_console {
 
 void thr_console_init(struct thr_console *c, int quit_fd);
 
-/* True if a bar may be drawn: a terminal that knows how to go back to the start of a line. */
+/* True if a bar may be drawn: a terminal that knows how to go back to the start of a line.
+ * Context: the main thread, before others are started that may change the environment. */
 bool thr_console_has_bar(void);
 
 /* The width of the terminal, 80 if it does not say. */

@@ -301,8 +301,8 @@ static int check(const struct reading *r)
 int thr_fetch_options_read(struct thr_fetch_options *o, int argc, char *const *argv, char *error,
                            size_t error_bytes)
 {
-    struct reading r = {o, error, error_bytes};
     *o = (struct thr_fetch_options){.at_once = THR_FETCH_AT_ONCE_DEFAULT};
+    struct reading r = {o, error, error_bytes};
     struct thr_args args;
     thr_args_init(&args, table, argc, argv);
 
