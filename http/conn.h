@@ -47,7 +47,6 @@ struct thr_conn {
     char *buf; /* NULL, or buf_cap bytes of which [start, end) were read and not yet used */
     size_t buf_cap;
     size_t start, end;
-    uint64_t requests_n; /* sent so far */
 };
 
 /* The table that a pool of connections works with. */

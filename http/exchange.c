@@ -100,8 +100,9 @@ static void tell_bad_head(struct thr_exchange *x, int err)
 {
     const struct thr_conn *conn = x->conn;
     if (err == THRUM_EHTTP_HEADER_LIMIT)
-        thr_info_detail(x->info, "the response's header from %s is beyond the limits (%u bytes)",
-                        x->where, (unsigned)x->header_bytes_max);
+        thr_info_detail(x->info,
+                        "the response's header from %s is beyond the limits (%u bytes, %u fields)",
+                        x->where, (unsigned)x->header_bytes_max, THR_HEAD_FIELDS_DEFAULT);
     else if (err == THRUM_EHTTP_PROTOCOL)
         thr_info_detail(x->info, "%s answers, but not in HTTP/1.1: \"%.*s\"", x->where,
                         (int)(thr_conn_buffered(conn) < 32 ? thr_conn_buffered(conn) : 32),

@@ -14,7 +14,7 @@
 #define BUCKETS_MIN 64
 
 /* How many idle connections that are past their time a call closes besides its own work. */
-#define REAP_MAX 2
+#define EXPIRED_MAX 2
 
 struct thr_pool_origin {
     struct thr_pool_origin *next; /* of the same bucket */
@@ -43,6 +43,7 @@ struct after {
     struct thr_pool_origin *dead; /* chained by next: to be freed */
     struct thr_pool_node *victim; /* idle no longer: to be closed */
     bool victim_has_slot;         /* its slot is to be freed then */
+    unsigned expired_n;           /* how many of the victims were past their time */
 };
 
 /* ---- The table of origins --------------------------------------------------------------------------------------- */
@@ -291,6 +292,16 @@ static void evict(struct thr_pool *p, struct thr_pool_node *node, bool with_slot
     after->victim_has_slot = with_slot;
 }
 
+/* Takes out the oldest idle connection if it is past its time, and there is nothing else to be closed. */
+static void expire(struct thr_pool *p, uint64_t now, struct after *after)
+{
+    struct thr_pool_node *oldest = p->aged.oldest;
+    if (!oldest || oldest->idle_until > now || after->victim || after->expired_n == EXPIRED_MAX)
+        return;
+    after->expired_n++;
+    evict(p, oldest, true, after);
+}
+
 /* Does what a locked section left over. Closing may suspend, so it comes last and without any lock. */
 static void finish(struct thr_pool *p, struct after *after)
 {
@@ -304,31 +315,16 @@ static void finish(struct thr_pool *p, struct after *after)
         struct thr_pool_node *victim = after->victim;
         if (!victim)
             return;
-        after->victim = NULL;
         struct thr_pool_origin *o = victim->origin;
+        after->victim = NULL;
         p->ops->close(victim);
         if (after->victim_has_slot) {
+            uint64_t now = thr_clock_now();
             thr_lock(&p->lock);
             slot_free(p, o, after);
+            expire(p, now, after);
             thr_unlock(&p->lock);
         }
-    }
-}
-
-/* Closes idle connections that are past their time. */
-static void reap(struct thr_pool *p)
-{
-    for (int i = 0; i < REAP_MAX; i++) {
-        struct after after = {0};
-        uint64_t now = thr_clock_now();
-        thr_lock(&p->lock);
-        struct thr_pool_node *node = p->aged.oldest;
-        if (node && node->idle_until <= now)
-            evict(p, node, true, &after);
-        thr_unlock(&p->lock);
-        if (!after.victim)
-            return;
-        finish(p, &after);
     }
 }
 
@@ -417,13 +413,14 @@ int thr_pool_acquire(struct thr_pool *p, const struct thr_pool_key *key, uint64_
     int err = thr_task_cancelled();
     if (err)
         return err;
-    reap(p);
+    uint64_t now = thr_clock_now();
     struct thr_pool_origin *o = lock_origin(p, key);
     if (!o)
         return -ENOMEM;
 
     struct after after = {0};
     if (take_now(p, o, out, &after)) {
+        expire(p, now, &after);
         thr_unlock(&p->lock);
         finish(p, &after);
     } else {
@@ -480,12 +477,14 @@ void thr_pool_release(struct thr_pool *p, struct thr_pool_lease *lease, uint64_t
         return;
 
     bool kept = false;
+    uint64_t now = thr_clock_now();
     if (node && keep_ns) {
         node->origin = o;
-        node->idle_since = thr_clock_now();
+        node->idle_since = now;
         node->idle_until = thr_clock_after(keep_ns);
         thr_lock(&p->lock);
         kept = pass_on(p, node, &after);
+        expire(p, now, &after);
         thr_unlock(&p->lock);
     }
     if (!kept) {
@@ -493,10 +492,10 @@ void thr_pool_release(struct thr_pool *p, struct thr_pool_lease *lease, uint64_t
             p->ops->close(node);
         thr_lock(&p->lock);
         slot_free(p, o, &after);
+        expire(p, now, &after);
         thr_unlock(&p->lock);
     }
     finish(p, &after);
-    reap(p);
 }
 
 /* ---- The pool --------------------------------------------------------------------------------------------------- */

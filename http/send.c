@@ -80,7 +80,6 @@ static struct outcome exchange(struct sending *s)
     x.where = r->where;
     x.info = r->info;
     x.head = &r->head;
-    x.conn->requests_n++;
 
     struct outcome o = {.err = thr_exchange_run(&x)};
     o.lost = o.err && !x.answered && !thr_is_our_own(o.err);
@@ -191,9 +190,10 @@ static int next_url(struct sending *s, const char *location, struct thr_redirect
     }
     int err = thr_redirect_next(to, r->url, r->head.status, s->request.method, location,
                                 s->client->plain_redirects, &why);
+    bool secret = strchr(location, '@') != NULL; /* nobody's password is shown */
     if (err && why)
         thr_info_detail(r->info, "the redirect from %s to %.64s is not followed: %s", r->where,
-                        location, why);
+                        secret ? "..." : location, why);
     return err;
 }
 

@@ -60,7 +60,10 @@ typedef struct thrum_http_header {
     const char *name, *value;
 } thrum_http_header;
 
-/* A request beyond its URL. Zero is the default of every field; NULL in place of the struct means a plain GET. */
+/* A request beyond its URL. Zero is the default of every field; NULL in place of the struct means a plain GET.
+ *
+ * User-Agent, Accept, Accept-Encoding and, from the user and password of the URL, Authorization (Basic, RFC 7617) are
+ * added unless they are given. Whoever gives Accept-Encoding or Range gets the body as it is sent, not decoded. */
 typedef struct thrum_http_request {
     const char *method; /* NULL: GET, or POST if there is a body */
     const thrum_http_header
@@ -117,8 +120,12 @@ typedef struct thrum_http_info {
 
 /* Sends a request and waits for the response's header; redirects are followed.
  *
+ * Authorization, Cookie and Proxy-Authorization are dropped where a redirect leads to another origin. If the server
+ * answers before it has got the whole body, a status of 300 and above ends the sending.
+ *
  * A request on a kept connection that the server closed meanwhile is sent once more on a fresh one if its method is
- * idempotent (RFC 9110 section 9.2.2) or nothing of it was sent; other methods get THRUM_EHTTP_LOST.
+ * idempotent (RFC 9110 section 9.2.2) or nothing of it was sent; other methods get THRUM_EHTTP_LOST, and so does a
+ * request on a fresh connection that the server closes without a word. The method CONNECT is refused.
  *
  * Owns:    *out is the caller's, ended with thrum_http_response_close(). url and request are borrowed; info (NULL:
  *          none) is filled in on success and on failure, and must live until the response is closed.
