@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program `thrum`: finds the command. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,8 +33,19 @@ static int show(const char *text)
     return thr_output_put(STDOUT_FILENO, text, strlen(text)) ? 1 : 0;
 }
 
+/* A program started without a standard stream would take the first file that it opens for it. In its place
+ * comes what cannot be written, so that writing to it is still the error it should be. */
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            return;
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     char versions[256];
     if (argc < 2)
         return usage("no command is given", "");

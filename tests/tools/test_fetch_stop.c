@@ -96,6 +96,23 @@ static void a_signal_cancels_cleans_up_and_says_how_far_it_got(void **state)
     expect_interrupted(SIGINT, "--workers 16");
 }
 
+static void what_standard_output_has_got_is_told(void **state)
+{
+    (void)state;
+    struct stalled s = {sup_scripted_start(SUP_SCRIPT(stalls_in_body)), 1};
+    assert_non_null(s.server);
+    const struct sup_run_opts opts = {.signal_no = SIGINT, .signal_on_output = "only this"};
+    struct sup_run_result r;
+    run(&r, &opts, "fetch -c 1 %s/pages/1 %s/pages/2 http://127.0.0.1:%u/ %s/pages/3", http, http,
+        sup_scripted_port(s.server), http);
+    expect_exit(&r, 130);
+    expect_line(r.err, "thrum fetch: interrupted: 2 fetched, 0 failed, 2 not done of 4; ",
+                "; the first 2 have been written");
+    assert_int_equal(r.out_bytes, sup_page_size(1) + sup_page_size(2) + strlen("only this"));
+    sup_run_result_free(&r);
+    sup_scripted_stop(s.server);
+}
+
 static void a_signal_ends_a_wait_before_a_retry(void **state)
 {
     (void)state;
@@ -109,7 +126,8 @@ static void a_signal_ends_a_wait_before_a_retry(void **state)
     struct sup_run_result r;
     run(&r, &opts, "fetch --retry 3 http://127.0.0.1:%u/", sup_scripted_port(s.server));
     expect_exit(&r, 130);
-    expect_line(r.err, "thrum fetch: interrupted: 0 fetched, 0 failed, 1 not done of 1; 0 B", "");
+    expect_line(r.err, "thrum fetch: interrupted: 0 fetched, 0 failed, 1 not done of 1; 0 B",
+                " the first 0 have been written");
     sup_run_result_free(&r);
     sup_scripted_stop(s.server);
 }
@@ -253,6 +271,21 @@ static void a_full_standard_output_is_an_error(void **state)
     sup_run_result_free(&r);
 }
 
+/* Then the list must not be taken for standard output, which would be written to it. */
+static void a_closed_standard_output_is_an_error(void **state)
+{
+    (void)state;
+    char *list = sup_tmpname("list"), *line = sup_format("%s/pages/1\n", http);
+    assert_true(sup_file_write(list, line, strlen(line)));
+    struct sup_run_result r;
+    run_script(&r, NULL, "exec \"$0\" fetch -i \"$1\" >&- <&-", list, NULL);
+    expect_exit(&r, 1);
+    expect_line(r.err, "thrum fetch: standard output: ", "Bad file descriptor");
+    sup_run_result_free(&r);
+    free(list);
+    free(line);
+}
+
 static void a_file_that_cannot_be_written_is_reported_and_the_rest_is_there(void **state)
 {
     (void)state;
@@ -284,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signal_cancels_cleans_up_and_says_how_far_it_got),
+        cmocka_unit_test(what_standard_output_has_got_is_told),
         cmocka_unit_test(a_signal_ends_a_wait_before_a_retry),
         cmocka_unit_test(a_signal_ends_a_wait_for_the_list),
         cmocka_unit_test(a_signal_that_was_ignored_stays_so),
@@ -292,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_gets_all_and_is_no_fault_of_the_server),
         cmocka_unit_test(bodies_beyond_the_memory_held_wait_for_their_turn),
         cmocka_unit_test(a_full_standard_output_is_an_error),
+        cmocka_unit_test(a_closed_standard_output_is_an_error),
         cmocka_unit_test(a_file_that_cannot_be_written_is_reported_and_the_rest_is_there),
     };
     return cmocka_run_group_tests(tests, start_nginx, stop_nginx);

@@ -183,7 +183,7 @@ static int conclude(struct thr_fetch *f, int err)
     if (list_error)
         say(o->input ? o->input : "URLs", thrum_strerror(list_error));
     if (caught)
-        thr_report_interrupted(&t, &f->counts, atomic_load(&f->urls.total));
+        thr_report_interrupted(&t, &f->counts, atomic_load(&f->urls.total), f->target.order);
     if (o->stats && !err)
         thr_report_stats(&t, &f->counts, &f->end);
     say_text(&t);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <thrum/task.h>
 
 #define PIECE_MIN ((size_t)4096)
 
@@ -18,6 +19,7 @@ int thr_order_init(struct thr_order *o, struct thr_output *out, uint64_t at_once
     *o = (struct thr_order){.out = out, .held_max = held_max ? held_max : THR_ORDER_HELD_MAX};
     atomic_init(&o->held, 0);
     atomic_init(&o->error, 0);
+    atomic_init(&o->done, 0);
     pthread_mutex_init(&o->lock, NULL);
     o->bodies_n = THR_ORDER_WINDOW;
     while (o->bodies_n < at_once * 2)
@@ -50,6 +52,13 @@ void thr_order_fini(struct thr_order *o)
     pthread_mutex_destroy(&o->lock);
 }
 
+/* Keeps the first error. */
+static void note_error(struct thr_order *o, int err)
+{
+    int none = 0;
+    atomic_compare_exchange_strong(&o->error, &none, err);
+}
+
 /* Writes to the output, unless that failed before. The caller has the turn (R1). */
 static int put(struct thr_order *o, const void *data, size_t n)
 {
@@ -58,7 +67,7 @@ static int put(struct thr_order *o, const void *data, size_t n)
         return err;
     err = thr_output_write(o->out, data, n);
     if (err)
-        atomic_store(&o->error, err);
+        note_error(o, err);
     return err;
 }
 
@@ -192,8 +201,12 @@ int thr_order_end(struct thr_order *o, uint64_t index)
     if (!mine)
         return atomic_load(&o->error);
 
+    if (thrum_check() != 0) /* a body that was cancelled is no reason for the next one to go out */
+        note_error(o, -ECANCELED);
     while (b) {
-        put_pieces(o, b); /* after an error it only drops them */
+        if (put_pieces(o, b) == 0 &&
+            atomic_load(&o->error) == 0) /* after an error it only drops them */
+            atomic_fetch_add(&o->done, 1);
         b = pass(o, b);
     }
     return atomic_load(&o->error);

@@ -51,7 +51,9 @@ struct thr_order {
     struct thr_output *out;
     uint64_t held_max;
     atomic_uint_fast64_t held; /* bytes of all pieces */
-    atomic_int error;          /* what the output failed with, or 0 */
+    atomic_int error;          /* what the output failed with, -ECANCELED, or 0 */
+    atomic_uint_fast64_t
+        done; /* so many of the first bodies have left, whole or as far as they came */
 
     pthread_mutex_t lock; /* never held across a suspension */
     uint64_t head;        /* the body with the turn, or that will have it; guarded by lock */

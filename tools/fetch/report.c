@@ -171,7 +171,8 @@ void thr_report_stats(struct thr_text *t, struct thr_report_counts *c,
     add_workers(t, end);
 }
 
-void thr_report_interrupted(struct thr_text *t, struct thr_report_counts *c, uint64_t total)
+void thr_report_interrupted(struct thr_text *t, struct thr_report_counts *c, uint64_t total,
+                            struct thr_order *order)
 {
     char bytes[THR_QUANTITY_TEXT_MAX];
     uint64_t fetched = atomic_load(&c->fetched), failed = atomic_load(&c->failed);
@@ -181,5 +182,8 @@ void thr_report_interrupted(struct thr_text *t, struct thr_report_counts *c, uin
         thr_text_addf(t, ", %" PRIu64 " not done of %" PRIu64, total - fetched - failed, total);
     else
         thr_text_addf(t, ", %" PRIu64 " under way", atomic_load(&c->started) - fetched - failed);
-    thr_text_addf(t, "; %s\n", thr_quantity_bytes(atomic_load(&c->bytes), bytes));
+    thr_text_addf(t, "; %s", thr_quantity_bytes(atomic_load(&c->bytes), bytes));
+    if (order)
+        thr_text_addf(t, "; the first %" PRIu64 " have been written", atomic_load(&order->done));
+    thr_text_adds(t, "\n");
 }

@@ -40,7 +40,8 @@ struct thr_report_end {
 void thr_report_stats(struct thr_text *t, struct thr_report_counts *c,
                       const struct thr_report_end *end);
 
-/* "interrupted: ...", for Ctrl-C. total 0: not known. */
-void thr_report_interrupted(struct thr_text *t, struct thr_report_counts *c, uint64_t total);
+/* "interrupted: ...", for Ctrl-C. total 0: not known. order: what standard output has got; NULL: not used. */
+void thr_report_interrupted(struct thr_text *t, struct thr_report_counts *c, uint64_t total,
+                            struct thr_order *order);
 
 #endif

@@ -61,19 +61,24 @@ static void fetch_one(struct thr_fetch *f, const struct thr_url_given *given, vo
     thr_page_fini(&page);
 }
 
-/* Takes the next URL and fetches it. Returns false when there is none, or no use in it. */
-static bool fetch_next(struct thr_fetch *f, void *buf)
+static int fetch_task(void *arg);
+
+/* Starts one more task, if there may be one. Without memory for it, those there are do all the work. */
+static void start_another(struct thr_fetch *f)
+{
+    if (atomic_fetch_add(&f->tasks_n, 1) < f->at_once)
+        (void)thrum_scope_spawn_named(&f->work, "fetch", fetch_task, f);
+}
+
+/* Takes the next URL. Returns false when there is none, or no use in it. */
+static bool take_url(struct thr_fetch *f, struct thr_url_given *given)
 {
     struct thr_order *order = f->target.order;
     if (thrum_check() != 0 || (order && thr_order_reserve(order) != 0))
         return false;
-    struct thr_url_given given;
-    int got = thr_urls_next(&f->urls, &given);
-    if (got > 0) {
-        fetch_one(f, &given, buf);
-        free(given.text);
+    int got = thr_urls_next(&f->urls, given);
+    if (got > 0)
         return true;
-    }
     if (order)
         thr_order_unreserve(order);
     if (got < 0 && got != -ECANCELED)
@@ -84,11 +89,17 @@ static bool fetch_next(struct thr_fetch *f, void *buf)
 static int fetch_task(void *arg)
 {
     struct thr_fetch *f = arg;
+    struct thr_url_given given;
     void *buf = malloc(BUF_BYTES);
-    if (!buf)
-        return -ENOMEM;
-    while (fetch_next(f, buf))
-        ;
+    if (!buf) /* the first task is missed; without another, those there are do all the work */
+        return atomic_load(&f->tasks_n) == 1 ? -ENOMEM : 0;
+    if (take_url(f, &given)) {
+        start_another(f);
+        do {
+            fetch_one(f, &given, buf);
+            free(given.text);
+        } while (take_url(f, &given));
+    }
     free(buf);
     return 0;
 }
@@ -110,25 +121,16 @@ static int bar_task(void *arg)
     return 0;
 }
 
-/* Fetches in a scope of its own. Returns: 0, or -ENOMEM if not one task could begin. */
+/* Fetches in a scope of its own. Returns: 0, or -ENOMEM if not even one task could begin. */
 static int fetch_all(struct thr_fetch *f)
 {
-    thrum_scope work;
-    uint64_t tasks_n = f->at_once, started = 0;
-    uint64_t total = atomic_load(&f->urls.total);
-    if (total && total < tasks_n)
-        tasks_n = total;
-
-    thrum_scope_open(&work, &(thrum_scope_opts){.keep_going = true});
-    int err = 0;
-    while (!err && started < tasks_n) {
-        err = thrum_scope_spawn_named(&work, "fetch", fetch_task, f);
-        started += !err;
-    }
-    int closed = thrum_scope_close(&work);
-    if (started > 0 && closed != -ENOMEM) /* fewer at once do it too */
-        return 0;
-    return closed == -ENOMEM || err != -ECANCELED ? -ENOMEM : 0;
+    thrum_scope_open(&f->work, &(thrum_scope_opts){.keep_going = true});
+    atomic_store(&f->tasks_n, 1);
+    int err = thrum_scope_spawn_named(&f->work, "fetch", fetch_task, f);
+    int closed = thrum_scope_close(&f->work);
+    if (!err)
+        err = closed;
+    return err == -ECANCELED ? 0 : err;
 }
 
 static int fetch_with_bar(struct thr_fetch *f)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* tools/fetch/run.h: fetches all URLs, as tasks.
  *
- * A fixed number of tasks (-c) each take the next URL, fetch it and report, until there is none: a million
- * URLs cost the memory of those under way. Three scopes lie in one another: the outer one is what signals
+ * At most -c tasks each take the next URL, fetch it and report, until there is none: a million URLs cost the
+ * memory of those under way. A task that has got its first URL starts the next one, so there are never more
+ * tasks than there is work for, however slowly a list comes in. Three scopes lie in one another: the outer one is what signals
  * cancel; the middle one has the progress bar, cancelled when the work is done; the inner one the work.
  */
 #ifndef TOOLS_FETCH_RUN_H
@@ -33,6 +34,8 @@ struct thr_fetch {
     bool bar;
     uint64_t at_once; /* as options, or fewer if there are not enough descriptors */
     uint64_t begun;
+    thrum_scope work;             /* the inner scope */
+    atomic_uint_fast64_t tasks_n; /* started in it */
 
     struct thr_report_counts counts;
     struct thr_report_end end;
