@@ -68,8 +68,8 @@ static int parse_server(thrum_addr *out, char *text)
     return 0;
 }
 
-/* Appends one server, the n bytes at item, to out, which has room. */
-static int append_server(char *out, const char *item, size_t n)
+/* Writes one server, the n bytes at item, to out, which has THRUM_ADDR_TEXT_MAX bytes. */
+static int write_server(char *out, const char *item, size_t n)
 {
     char text[THRUM_ADDR_TEXT_MAX];
     while (n && is_padding(item[n - 1]))
@@ -80,13 +80,9 @@ static int append_server(char *out, const char *item, size_t n)
     text[n] = '\0';
     thrum_addr addr;
     int err = parse_server(&addr, text);
-    if (err)
-        return err;
-    thrum_addr_format(&addr, text, sizeof(text));
-    if (*out)
-        strcat(out, ",");
-    strcat(out, text);
-    return 0;
+    if (!err)
+        thrum_addr_format(&addr, out, THRUM_ADDR_TEXT_MAX);
+    return err;
 }
 
 int thr_servers_normalise(char **out, const char *servers)
@@ -95,15 +91,18 @@ int thr_servers_normalise(char **out, const char *servers)
     size_t servers_n = 1;
     for (const char *c = servers; *c; c++)
         servers_n += *c == ',';
-    char *list = calloc(servers_n, THRUM_ADDR_TEXT_MAX + 1);
+    char *list = malloc(servers_n * THRUM_ADDR_TEXT_MAX);
     if (!list)
         return -ENOMEM;
     int err = 0;
+    char *end = list;
     for (const char *item = servers; !err && item;) {
-        while (is_padding(*item))
-            item++;
+        item += strspn(item, " \t");
         size_t n = strcspn(item, ",");
-        err = append_server(list, item, n);
+        if (end != list)
+            *end++ = ','; /* in the place of the NUL */
+        err = write_server(end, item, n);
+        end += err ? 0 : strlen(end);
         item = item[n] ? item + n + 1 : NULL;
     }
     if (err) {

@@ -75,16 +75,16 @@ static inline struct asked ask_alone(const char *servers, const char *host)
 static inline const char *addrs_text(const thrum_addrs *addrs)
 {
     static char all[THRUM_ADDRS_MAX * THRUM_ADDR_TEXT_MAX];
-    char text[THRUM_ADDR_TEXT_MAX];
+    size_t n = 0;
     all[0] = '\0';
     for (unsigned i = 0; i < addrs->n; i++) {
         if (thrum_addr_port(&addrs->at[i]) != PORT)
             return "wrong port";
-        thrum_addr_format(&addrs->at[i], text, sizeof(text));
-        *strrchr(text, ':') = '\0';
         if (i)
-            strcat(all, " ");
-        strcat(all, text);
+            all[n++] = ' ';
+        thrum_addr_format(&addrs->at[i], all + n, sizeof(all) - n);
+        n = (size_t)(strrchr(all, ':') - all);
+        all[n] = '\0';
     }
     return all;
 }

@@ -27,14 +27,14 @@ static struct thr_hosts_table *table_of(const char *text)
 static const char *find(const struct thr_hosts_table *t, const char *name)
 {
     static char all[THRUM_ADDRS_MAX * THRUM_ADDR_TEXT_MAX];
-    char text[THRUM_ADDR_TEXT_MAX];
     thrum_addrs out;
     thr_hosts_table_find(t, name, strlen(name), &out);
+    size_t n = 0;
     all[0] = '\0';
     for (unsigned i = 0; i < out.n; i++) {
         if (i)
-            strcat(all, " ");
-        strcat(all, thrum_addr_format(&out.at[i], text, sizeof(text)));
+            all[n++] = ' ';
+        n += strlen(thrum_addr_format(&out.at[i], all + n, sizeof(all) - n));
     }
     return all;
 }
@@ -125,7 +125,7 @@ static void bytes_of_zero_separate_words(void **state)
 static void no_more_addresses_than_fit(void **state)
 {
     (void)state;
-    char text[4096];
+    static char text[4096];
     size_t n = 0;
     for (int i = 0; i < 60; i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "10.0.0.%d a\nfd00::%d a\n", i, i);

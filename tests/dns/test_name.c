@@ -57,10 +57,10 @@ static void a_label_has_at_most_63_bytes(void **state)
     (void)state;
     char host[80];
     memset(host, 'a', sizeof(host));
-    strcpy(host + 63, ".b");
+    memcpy(host + 63, ".b", 3);
     check(host, host);
     memset(host, 'a', sizeof(host));
-    strcpy(host + 64, ".b");
+    memcpy(host + 64, ".b", 3);
     check(host, NULL);
 }
 
