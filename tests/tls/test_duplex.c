@@ -11,6 +11,7 @@
 #include "support/nginx.h"
 #include "support/relay.h"
 #include "support/sserver.h"
+#include "tls/conn.h"
 
 /* `openssl s_server -rev` sends each line back reversed: what is written and what is read both can be computed. */
 #define LINE_BYTES 1024
@@ -265,6 +266,20 @@ static int write_much(void *arg)
     return p->results[1];
 }
 
+/* Waits until reader and writer are both parked in the stream below: only then may the close begin. */
+static int wait_until_parked(thrum_tls *tls)
+{
+    for (int i = 0; i < SUP_TIMEOUT_MS; i++) {
+        thrum_mutex_lock_shielded(&tls->lock);
+        bool parked = tls->parked[THR_TLS_READING] && tls->parked[THR_TLS_WRITING];
+        thrum_mutex_unlock(&tls->lock);
+        if (parked)
+            return thrum_sleep(50 * THRUM_MILLISECOND); /* the writer's buffers fill up */
+        thrum_sleep(THRUM_MILLISECOND);
+    }
+    return -ETIMEDOUT;
+}
+
 static int close_task(void *arg)
 {
     struct pair *p = arg;
@@ -275,8 +290,7 @@ static int close_task(void *arg)
     thrum_scope_open(&scope, &(thrum_scope_opts){.keep_going = true});
     thrum_scope_spawn(&scope, read_one, p);
     thrum_scope_spawn(&scope, write_much, p);
-    err = thrum_event_wait(&p->reading);
-    thrum_sleep(150 * THRUM_MILLISECOND);
+    err = wait_until_parked(p->c.tls);
     client_close(&p->c);
     (void)thrum_scope_close(&scope);
     return err;
