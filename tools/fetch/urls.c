@@ -96,7 +96,9 @@ static int next_of_list(struct thr_urls *u, struct thr_url_given *out)
         out->cut = u->lines.cut;
         out->broken = memchr(line, '\0', n) != NULL;
         out->text = strndup(line, n);
-        return out->text ? 1 : -ENOMEM;
+        if (out->text)
+            return 1;
+        got = -ENOMEM; /* the line is lost; those behind it would have the wrong places */
     }
     close_list(u);
     atomic_store(&u->total, u->next);
