@@ -234,14 +234,14 @@ static enum found find_or_begin(struct request *q, int *err, bool *need_actor)
     return found;
 }
 
-/* Nobody waits any more for what has not been asked yet: then it need not be. Returns: true if l is to be freed once
- * the caller's own reference is gone. Context: the lock is held. */
+/* If nobody waits any more for what has not been asked yet, it need not be: takes l out of the queue and the table.
+ * Context: the lock is held, and the caller has a reference. */
 static void give_up_queued(struct thrum_resolver *r, struct thr_lookup *l)
 {
     if (!l->queued || l->waiters_n > 0)
         return;
     thr_resolver_dequeue(r, l);
-    (void)thr_lookup_unref(l); /* the actor's; the caller has one, so it is not the last */
+    (void)thr_lookup_unref(l); /* the actor's */
     (void)thr_lookups_remove(&r->lookups, l);
 }
 
