@@ -10,7 +10,7 @@
 /* For the goodbye: there is room for it at once, or it is not sent. */
 #define GOODBYE_NS THRUM_MILLISECOND
 
-static void on_session(void *arg, const void *session, size_t len)
+static void keep_session(void *arg, const void *session, size_t len)
 {
     thrum_tls *tls = arg;
     thr_tls_resume_store(&tls->config->resume, &tls->ticket, session, len);
@@ -47,21 +47,16 @@ static void say_goodbye(thrum_tls *tls)
     free(bytes.at);
 }
 
-static bool is_interruption(int err)
-{
-    return err == -ETIMEDOUT || err == -ECANCELED;
-}
-
 /* Frees what there is. err is why the handshake failed, or 0; an interrupted one has nothing to say to the peer, and
  * nothing was wrong with the session that it offered. */
 static void destroy(thrum_tls *tls, int err)
 {
-    if (tls->engine && !is_interruption(err))
+    if (tls->engine && !thr_tls_is_interruption(err))
         say_goodbye(tls);
     thrum_stream_close(tls->below);
     thr_tls_engine_free(tls->engine);
     free(tls->unsent.at);
-    thr_tls_resume_end(&tls->config->resume, &tls->ticket, err && !is_interruption(err));
+    thr_tls_resume_end(&tls->config->resume, &tls->ticket, err && !thr_tls_is_interruption(err));
     thrum_tls_config_unref(tls->config);
     free(tls);
 }
@@ -116,7 +111,7 @@ static int prepare(thrum_tls *tls, const char *host, uint16_t port, struct thr_t
         err = thr_tls_resume_begin(&config->resume, &tls->ticket, host, port, THR_TLS_FRESH_MAX,
                                    THR_TLS_FRESH_WAIT_NS);
     if (!err)
-        err = thr_tls_engine_new(&tls->engine, config->profile, host, resume ? on_session : NULL,
+        err = thr_tls_engine_new(&tls->engine, config->profile, host, resume ? keep_session : NULL,
                                  tls, f);
     if (!err && tls->ticket.session)
         thr_tls_engine_offer(tls->engine, tls->ticket.session->bytes, tls->ticket.session->len);

@@ -16,6 +16,7 @@
 #ifndef THR_TLS_CONN_H
 #define THR_TLS_CONN_H
 
+#include <errno.h>
 #include <thrum/stream.h>
 #include <thrum/sync.h>
 #include <thrum/task.h>
@@ -45,6 +46,12 @@ struct thrum_tls {
 
     thrum_wait_group users; /* C2 */
 };
+
+/* True if err says that the task was to stop waiting, not that anything is wrong with the connection. */
+static inline bool thr_tls_is_interruption(int err)
+{
+    return err == -ETIMEDOUT || err == -ECANCELED;
+}
 
 /* ---- tls/transfer.c --------------------------------------------------------------------------------------------- */
 

@@ -271,11 +271,6 @@ static ssize_t seal_pieces(thrum_tls *tls, const struct iovec *iov, int iov_n)
     return n;
 }
 
-static bool is_interruption(int err)
-{
-    return err == -ETIMEDOUT || err == -ECANCELED;
-}
-
 /* Holding tx. */
 static ssize_t write_some(thrum_tls *tls, const struct iovec *iov, int iov_n)
 {
@@ -284,7 +279,7 @@ static ssize_t write_some(thrum_tls *tls, const struct iovec *iov, int iov_n)
         return err;
     ssize_t n = seal_pieces(tls, iov, iov_n);
     err = thr_tls_flush(tls, THR_TLS_WRITING); /* or an alert, if n < 0 */
-    if (n > 0 && err && !is_interruption(err))
+    if (n > 0 && err && !thr_tls_is_interruption(err))
         n = err;
     return n; /* accepted, even if some is unsent yet (C3) */
 }
