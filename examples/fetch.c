@@ -36,8 +36,8 @@ static int fetch(void *arg)
 
 static void report(const struct page *page, int err)
 {
-    if (err)
-        fprintf(stderr, "%s: %s (%s)\n", page->url, page->info.detail, thrum_strerror(err));
+    if (err) /* the client's sentence says what, where and with whom */
+        fprintf(stderr, "%s: %s\n", page->url, page->info.detail);
     else
         printf("%d %9zu bytes %6" PRIu64 " ms %s\n", page->status, page->bytes,
                page->info.timing.total_ns / THRUM_MILLISECOND, page->url);
@@ -55,8 +55,10 @@ static int app(void *arg)
     struct job *job = arg;
     thrum_http_client *client;
     int err = thrum_http_client_new(&client, NULL);
-    if (err)
+    if (err) {
+        fprintf(stderr, "fetch: %s\n", thrum_strerror(err));
         return err;
+    }
 
     for (size_t i = 0; i < job->n; i++) {
         job->pages[i] = (struct page){.client = client, .url = job->urls[i]};

@@ -216,12 +216,13 @@ static void tell_body_failed(thrum_http_response *r, int err)
                         thrum_strerror(err), (unsigned long long)r->body.bytes);
 }
 
-/* Ends the body with err: the connection is of no use any more. A deadline or cancel of the task leaves all as it is. */
+/* Ends the body with err: the connection is of no use any more. A deadline or cancel of the task, or a second reader,
+ * leaves all as it is. */
 static int set_failed(thrum_http_response *r, int err)
 {
     tell_body_failed(r, err);
     thr_info_end(r->info);
-    if (err == -ETIMEDOUT || err == -ECANCELED)
+    if (err == -ETIMEDOUT || err == -ECANCELED || err == -EBUSY)
         return err;
     r->error = err;
     r->encoded.len = 0;
@@ -332,7 +333,7 @@ ssize_t thrum_http_read(thrum_http_response *r, void *buf, size_t len)
         return r->error;
     int err = thr_task_cancelled();
     if (err)
-        return err;
+        return set_failed(r, err);
     if (len > SSIZE_MAX)
         len = SSIZE_MAX;
 

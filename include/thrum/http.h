@@ -140,7 +140,9 @@ THRUM_API THRUM_MUST_CHECK int thrum_http_send(thrum_http_client *c, const char 
 THRUM_API THRUM_MUST_CHECK int thrum_http_get(thrum_http_client *c, const char *url,
                                               thrum_http_info *info, thrum_http_response **out);
 
-/* Facts of the response. Owns: strings live until the close. Context: task. Does not suspend. */
+/* A response belongs to one task at a time.
+ *
+ * Facts of the response. Owns: strings live until the close. Context: task. Does not suspend. */
 THRUM_API int thrum_http_status(const thrum_http_response *r);
 THRUM_API const char *thrum_http_reason(const thrum_http_response *r);
 THRUM_API const char *thrum_http_version(const thrum_http_response *r); /* "1.1" or "1.0" */
