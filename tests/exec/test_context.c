@@ -58,7 +58,7 @@ static __attribute__((noinline)) void fill_frames(unsigned char mark, int depth)
     EXPECT_IS(thrum_yield(), 0);
     for (size_t i = 0; i < sizeof(frame); i++)
         if (frame[i] != (unsigned char)(mark + depth + (int)i))
-            EXPECT(!"the stack is as it was left");
+            EXPECT(false && "the stack is as it was left");
 }
 
 static int keep_stack(void *arg)
