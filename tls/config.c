@@ -46,12 +46,11 @@ static void free_alpn(const char *const *alpn)
 
 static int copy_alpn(thrum_tls_opts *to, const char *const *alpn)
 {
-    size_t n = alpn_count(alpn);
-    char **copy = calloc(n + 1, sizeof(*copy));
+    char **copy = calloc(alpn_count(alpn) + 1, sizeof(*copy));
     if (!copy)
         return -ENOMEM;
     to->alpn = (const char *const *)copy;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; alpn[i]; i++) {
         copy[i] = strdup(alpn[i]);
         if (!copy[i])
             return -ENOMEM;

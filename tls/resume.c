@@ -166,8 +166,10 @@ void thr_tls_resume_init(struct thr_tls_resume *r, unsigned places_max)
 
 void thr_tls_resume_fini(struct thr_tls_resume *r)
 {
-    while (r->oldest)
-        place_free(r, r->oldest);
+    for (struct thr_tls_place *p = r->oldest, *next; p; p = next) {
+        next = p->newer;
+        place_free(r, p);
+    }
     pthread_mutex_destroy(&r->lock);
 }
 

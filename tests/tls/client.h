@@ -82,6 +82,7 @@ static inline ssize_t client_answer(struct client *c, char **all, char **body)
 static inline ssize_t client_get(struct client *c, const char *path, char **all, char **body)
 {
     *all = NULL;
+    *body = NULL;
     ssize_t n = client_open(c);
     if (n)
         return n;

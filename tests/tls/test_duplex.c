@@ -228,7 +228,8 @@ static int busy_task(void *arg)
     thrum_timeout_begin(&limit, 20 * THRUM_SECOND);
     p->results[2] = (int)thrum_stream_read(p->c.stream, line, sizeof(line)); /* a second reader */
     thrum_timeout_end(&limit);
-    err = thrum_stream_write(p->c.stream, "ba\n", 3, NULL); /* a writer beside it */
+    if (!err)
+        err = thrum_stream_write(p->c.stream, "ba\n", 3, NULL); /* a writer beside it */
     int joined = thrum_scope_close(&scope);
     p->results[3] =
         thrum_stream_read_exactly(p->c.stream, line, 2, NULL); /* ... and nothing is lost */
