@@ -41,14 +41,13 @@ static inline void thr_asan_leave(void **fake, const void *bottom, size_t bytes)
 #endif
 }
 
-/* After a switch, on the new stack; fake is NULL on a stack that is entered for the first time. *bottom and *bytes
- * (unless NULL) tell of the stack that was left. */
-static inline void thr_asan_arrive(void *fake, const void **bottom, size_t *bytes)
+/* After a switch, on the new stack; fake is NULL on a stack that is entered for the first time. */
+static inline void thr_asan_arrive(void *fake)
 {
 #ifdef THR_ASAN
-    __sanitizer_finish_switch_fiber(fake, bottom, bytes);
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #else
-    (void)fake, (void)bottom, (void)bytes;
+    (void)fake;
 #endif
 }
 

@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct thr_scope) <= sizeof(thrum_scope), "thrum_scope is 
 void thr_scope_init_root(struct thr_scope *s);
 
 /* Cancels a scope and those below it; waits of their owners and children are fired. Context: any thread. */
-void thr_scope_cancel(struct thr_scope *s, struct thr_wakeups *out);
+void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out);
 
 /* A child has returned `result`: the last thing it does with its home. Context: the worker that ran it. */
 void thr_scope_child_done(struct thrum_task *task, int result);

@@ -260,7 +260,7 @@ switch_to(struct thr_worker *w, struct thr_context *from, struct thrum_task *to,
         thr_tsan_switch(w->tsan_fiber);
         thr_context_switch(from, &w->context);
     }
-    thr_asan_arrive(fake, NULL, NULL); /* perhaps on another thread: w is stale */
+    thr_asan_arrive(fake); /* perhaps on another thread: w is stale */
 }
 
 THR_NOINLINE void thr_worker_suspend(enum thr_after after)
@@ -308,7 +308,7 @@ static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *
 THR_NORETURN void thr_task_root(void);
 void thr_task_root(void)
 {
-    thr_asan_arrive(NULL, NULL, NULL);
+    thr_asan_arrive(NULL);
     after_switch();
     for (;;) {
         struct thr_stack *stack = run_current();

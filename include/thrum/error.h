@@ -56,7 +56,7 @@ THRUM_BEGIN_DECLS
     X(THRUM_EHTTP_STALE, -10312, "the response is no longer open")
 
 enum thrum_error {
-#define THRUM_ERROR_ENUM(name, value, words) name = value,
+#define THRUM_ERROR_ENUM(name, value, words) name = (value),
     THRUM_ERRORS(THRUM_ERROR_ENUM)
 #undef THRUM_ERROR_ENUM
 };
