@@ -176,8 +176,8 @@ static unsigned workers_wanted(const thrum_run_opts *opts)
 {
     if (opts->workers)
         return opts->workers;
-    const char *env = getenv(
-        "THRUM_WORKERS"); /* NOLINT(concurrency-mt-unsafe): nobody of ours sets the environment */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): only a program that changes its environment meanwhile could harm it */
+    const char *env = getenv("THRUM_WORKERS");
     char *end;
     unsigned long n = env && *env ? strtoul(env, &end, 10) : 0;
     if (n > 0 && *end == '\0')
