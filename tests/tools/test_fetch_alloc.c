@@ -69,22 +69,22 @@ static void counting_free(void *old)
 #define strdup failing_strdup
 #define strndup failing_strndup
 #define free counting_free
-#include "tools/common/console.c"
-#include "tools/common/digest.c"
-#include "tools/common/file.c"
-#include "tools/common/json.c"
-#include "tools/common/text.c"
-#include "tools/fetch/fetch.c"
-#include "tools/fetch/name.c"
-#include "tools/fetch/options.c"
-#include "tools/fetch/order.c"
-#include "tools/fetch/page.c"
-#include "tools/fetch/report.c"
-#include "tools/fetch/run.c"
-#include "tools/fetch/sink.c"
-#include "tools/fetch/urls.c"
-#undef BUF_BYTES /* run.c's; lines.c has another */
-#include "tools/common/lines.c"
+#include "tools/common/console.c" /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/common/digest.c"  /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/common/file.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/common/json.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/common/text.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/fetch.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/name.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/options.c"  /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/order.c"    /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/page.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/report.c"   /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/run.c"      /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/sink.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#include "tools/fetch/urls.c"     /* NOLINT(bugprone-suspicious-include): see above */
+#undef BUF_BYTES                  /* run.c's; lines.c has another */
+#include "tools/common/lines.c"   /* NOLINT(bugprone-suspicious-include): see above */
 #undef malloc
 #undef calloc
 #undef realloc
