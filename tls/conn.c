@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing a TLS connection. */
+#include "tls/connect.h"
+
 #include "tls/conn.h"
 
 #include <errno.h>
@@ -105,16 +107,18 @@ static int tls_new(thrum_tls **out, thrum_tls_config *config, thrum_stream *stre
 static int prepare(thrum_tls *tls, const char *host, uint16_t port, struct thr_tls_fault *f)
 {
     thrum_tls_config *config = tls->config;
-    bool resume = !config->opts.no_resume;
+    struct thr_tls_ticket *t = &tls->ticket;
+    bool resume = !config->opts.no_resume; /* without, there is no session to wait for */
     int err = thr_tls_config_ready(config, f);
-    if (!err && resume)
-        err = thr_tls_resume_begin(&config->resume, &tls->ticket, host, port, THR_TLS_FRESH_MAX,
-                                   THR_TLS_FRESH_WAIT_NS);
     if (!err)
-        err = thr_tls_engine_new(&tls->engine, config->profile, host, resume ? keep_session : NULL,
+        err = thr_tls_resume_begin(&config->resume, t, host, port, THR_TLS_FRESH_MAX,
+                                   resume ? THR_TLS_FRESH_WAIT_NS : 0);
+    if (!err)
+        err = thr_tls_engine_new(&tls->engine, config->profile, host,
+                                 t->tls12 || config->opts.tls12_only, resume ? keep_session : NULL,
                                  tls, f);
-    if (!err && tls->ticket.session)
-        thr_tls_engine_offer(tls->engine, tls->ticket.session->bytes, tls->ticket.session->len);
+    if (!err && t->session)
+        thr_tls_engine_offer(tls->engine, t->session->bytes, t->session->len);
     return err;
 }
 
@@ -169,11 +173,24 @@ static void explain(int err, const struct thr_tls_fault *f, char *detail, size_t
         snprintf(detail, detail_bytes, "%s (during the TLS handshake)", thrum_strerror(err));
 }
 
-int thrum_tls_connect(thrum_tls **out, thrum_tls_config *config, thrum_stream *stream,
-                      const char *host, uint16_t port, char *detail, size_t detail_bytes)
+/* True if the next handshake with the same host will not fail in the same way; sees to it that it does not. */
+static bool is_worth_another_try(thrum_tls *tls, int err)
+{
+    if (!tls->engine || thr_tls_is_interruption(err))
+        return false;
+    if (thr_tls_engine_wants_tls12(tls->engine)) {
+        thr_tls_resume_only_tls12(&tls->config->resume, &tls->ticket);
+        return true;
+    }
+    return tls->ticket.session != NULL; /* given up at the end */
+}
+
+int thr_tls_connect(thrum_tls **out, thrum_tls_config *config, thrum_stream *stream,
+                    const char *host, uint16_t port, bool *again, char *detail, size_t detail_bytes)
 {
     thrum_tls *tls;
     *out = NULL;
+    *again = false;
     if (detail && detail_bytes)
         detail[0] = '\0';
     int err = tls_new(&tls, config, stream);
@@ -188,12 +205,20 @@ int thrum_tls_connect(thrum_tls **out, thrum_tls_config *config, thrum_stream *s
     if (err) {
         explain(err, tls->engine ? thr_tls_engine_fault(tls->engine) : &loading, detail,
                 detail_bytes);
+        *again = is_worth_another_try(tls, err);
         close_shielded(tls, err);
         return err;
     }
     thr_tls_engine_trim(tls->engine);
     *out = tls;
     return 0;
+}
+
+int thrum_tls_connect(thrum_tls **out, thrum_tls_config *config, thrum_stream *stream,
+                      const char *host, uint16_t port, char *detail, size_t detail_bytes)
+{
+    bool again;
+    return thr_tls_connect(out, config, stream, host, port, &again, detail, detail_bytes);
 }
 
 /* ---- Facts ------------------------------------------------------------------------------------------------------ */

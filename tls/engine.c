@@ -38,6 +38,8 @@ struct thr_tls_engine {
 
     thr_tls_session_fn *on_session;
     void *arg;
+    bool hybrid;      /* TLS 1.2 and 1.3 are on offer */
+    bool wants_tls12; /* see engine.h */
     bool full;        /* the server sent its certificate: not resumed */
     bool peer_closed; /* its close_notify has come */
     bool said_goodbye;
@@ -138,9 +140,9 @@ static bool set_host(struct thr_tls_engine *e, const char *host)
     return true;
 }
 
-static int set_up(struct thr_tls_engine *e, struct thr_tls_profile *profile)
+static int set_up(struct thr_tls_engine *e, const mbedtls_ssl_config *conf)
 {
-    int err = mbedtls_ssl_setup(&e->ssl, &profile->conf);
+    int err = mbedtls_ssl_setup(&e->ssl, conf);
     if (!err) /* NULL: no SNI, and no check by mbedTLS, which inspect() does */
         err = mbedtls_ssl_set_hostname(&e->ssl, e->ip_len ? NULL : e->host);
     if (err)
@@ -151,7 +153,7 @@ static int set_up(struct thr_tls_engine *e, struct thr_tls_profile *profile)
 }
 
 int thr_tls_engine_new(struct thr_tls_engine **out, struct thr_tls_profile *profile,
-                       const char *host, thr_tls_session_fn *on_session, void *arg,
+                       const char *host, bool tls12, thr_tls_session_fn *on_session, void *arg,
                        struct thr_tls_fault *f)
 {
     *out = NULL;
@@ -162,12 +164,13 @@ int thr_tls_engine_new(struct thr_tls_engine **out, struct thr_tls_profile *prof
     }
     mbedtls_ssl_init(&e->ssl);
     e->on_session = on_session;
+    e->hybrid = !tls12;
     e->arg = arg;
     int err = 0;
     if (!set_host(e, host)) {
         thr_tls_fault_set(f, THRUM_ETLS_CONFIG, "the host name is empty or too long for TLS");
         err = f->code;
-    } else if ((err = set_up(e, profile)) != 0) {
+    } else if ((err = set_up(e, tls12 ? &profile->conf_tls12 : &profile->conf)) != 0) {
         thr_tls_fault_from_code(f, err, -1);
         err = f->code;
     }
@@ -230,6 +233,15 @@ static void export_session(struct thr_tls_engine *e)
 
 /* ---- Operations ------------------------------------------------------------------------------------------------- */
 
+/* In TLS 1.2 an illegal parameter of the key exchange is its signature's algorithm. Had TLS 1.3 not been on offer, rsa_pss_*
+ * would not have been either. */
+static bool is_pss_refused(const struct thr_tls_engine *e, int code)
+{
+    return code == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER && e->hybrid &&
+           e->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_KEY_EXCHANGE &&
+           mbedtls_ssl_get_version_number(&e->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+}
+
 /* Makes the fault out of what mbedTLS said. Alert numbers and the state are private to mbedTLS 3.6, which has no other
  * way to learn them. */
 static int fail(struct thr_tls_engine *e, int code)
@@ -248,6 +260,13 @@ static int fail(struct thr_tls_engine *e, int code)
     if (e->first_n == sizeof(e->first) && memcmp(e->first, "HTTP/", sizeof(e->first)) == 0) {
         thr_tls_fault_set(&e->fault, THRUM_ETLS_PROTOCOL,
                           "the server speaks plain HTTP there, not TLS");
+        return e->fault.code;
+    }
+    if (is_pss_refused(e, code)) {
+        e->wants_tls12 = true;
+        thr_tls_fault_set(
+            &e->fault, THRUM_ETLS_HANDSHAKE,
+            "the server signs TLS 1.2 with RSA-PSS, which needs a second try without TLS 1.3");
         return e->fault.code;
     }
     int alert =
@@ -447,4 +466,9 @@ const char *thr_tls_engine_alpn(const struct thr_tls_engine *e)
 bool thr_tls_engine_was_resumed(const struct thr_tls_engine *e)
 {
     return !e->full;
+}
+
+bool thr_tls_engine_wants_tls12(const struct thr_tls_engine *e)
+{
+    return e->wants_tls12;
 }

@@ -27,12 +27,13 @@ struct thr_tls_profile;
 /* Called with each session that can be resumed, inside an operation: must not suspend, nor call the engine. */
 typedef void thr_tls_session_fn(void *arg, const void *session, size_t len);
 
-/* Makes the engine for a connection to host, a name or a numeric address.
+/* Makes the engine for a connection to host, a name or a numeric address. tls12: TLS 1.2 alone is offered; see
+ * thr_tls_engine_wants_tls12().
  *
  * Owns:    *out is the caller's; profile is borrowed as long as it lives. host and on_session's arg: host is copied.
  * Returns: 0; -ENOMEM, THRUM_ETLS_CONFIG (host), which *f then has too. */
 int thr_tls_engine_new(struct thr_tls_engine **out, struct thr_tls_profile *profile,
-                       const char *host, thr_tls_session_fn *on_session, void *arg,
+                       const char *host, bool tls12, thr_tls_session_fn *on_session, void *arg,
                        struct thr_tls_fault *f);
 
 /* NULL is allowed. */
@@ -90,5 +91,9 @@ const char *thr_tls_engine_version(const struct thr_tls_engine *e);
 const char *thr_tls_engine_cipher(const struct thr_tls_engine *e);
 const char *thr_tls_engine_alpn(const struct thr_tls_engine *e);
 bool thr_tls_engine_was_resumed(const struct thr_tls_engine *e);
+
+/* True if the handshake failed because mbedTLS cannot speak TLS 1.2 with this server while it offers TLS 1.3 too: the
+ * server signs with rsa_pss_*, which RFC 8446 section 4.2.3 lets it, and mbedTLS 3.6.6 refuses. */
+bool thr_tls_engine_wants_tls12(const struct thr_tls_engine *e);
 
 #endif

@@ -34,6 +34,16 @@ static const uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
 };
 
+/* As mbedTLS has them, but RSA's old padding before the new. A TLS 1.2 server takes the first it knows, and mbedTLS 3.6.6
+ * refuses rsa_pss_* in TLS 1.2 although it offers them for the sake of TLS 1.3, which ignores rsa_pkcs1_*. */
+static const uint16_t signatures[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
 static pthread_once_t crypto_once = PTHREAD_ONCE_INIT;
 static psa_status_t crypto_status;
 
@@ -43,25 +53,26 @@ static void crypto_start(void)
     crypto_status = psa_crypto_init();
 }
 
-static void set_versions(mbedtls_ssl_config *conf, const thrum_tls_opts *opts)
+static void set_versions(mbedtls_ssl_config *conf, const thrum_tls_opts *opts, bool tls12)
 {
     mbedtls_ssl_conf_min_tls_version(conf, opts->tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3
                                                             : MBEDTLS_SSL_VERSION_TLS1_2);
-    mbedtls_ssl_conf_max_tls_version(conf, opts->tls12_only ? MBEDTLS_SSL_VERSION_TLS1_2
-                                                            : MBEDTLS_SSL_VERSION_TLS1_3);
+    mbedtls_ssl_conf_max_tls_version(conf, tls12 ? MBEDTLS_SSL_VERSION_TLS1_2
+                                                 : MBEDTLS_SSL_VERSION_TLS1_3);
 }
 
-static int configure(struct thr_tls_profile *p, const thrum_tls_opts *opts)
+static int configure(mbedtls_ssl_config *conf, const struct thr_tls_profile *p,
+                     const thrum_tls_opts *opts, bool tls12)
 {
-    mbedtls_ssl_config *conf = &p->conf;
     int err = mbedtls_ssl_config_defaults(conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                           MBEDTLS_SSL_PRESET_DEFAULT);
     if (err)
         return err;
-    set_versions(conf, opts);
+    set_versions(conf, opts, tls12);
     mbedtls_ssl_conf_rng(conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     mbedtls_ssl_conf_ciphersuites(conf, suites);
     mbedtls_ssl_conf_groups(conf, groups);
+    mbedtls_ssl_conf_sig_algs(conf, signatures);
 #if defined(MBEDTLS_SSL_RENEGOTIATION)
     mbedtls_ssl_conf_renegotiation(conf, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
 #endif
@@ -98,9 +109,12 @@ int thr_tls_profile_new(struct thr_tls_profile **out, const thrum_tls_opts *opts
         return f->code;
     }
     mbedtls_ssl_config_init(&p->conf);
+    mbedtls_ssl_config_init(&p->conf_tls12);
     int err = opts->insecure ? 0 : thr_tls_trust_open(&p->trust, opts->ca_file, f);
     if (!err) {
-        err = configure(p, opts);
+        err = configure(&p->conf, p, opts, opts->tls12_only);
+        if (!err && !opts->tls13_only)
+            err = configure(&p->conf_tls12, p, opts, true);
         if (err) {
             thr_tls_fault_from_code(f, err, -1);
             err = f->code;
@@ -119,6 +133,7 @@ void thr_tls_profile_free(struct thr_tls_profile *p)
     if (!p)
         return;
     mbedtls_ssl_config_free(&p->conf);
+    mbedtls_ssl_config_free(&p->conf_tls12);
     thr_tls_trust_unref(p->trust);
     free(p);
 }

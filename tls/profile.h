@@ -13,6 +13,8 @@
 
 struct thr_tls_profile {
     mbedtls_ssl_config conf;
+    mbedtls_ssl_config
+        conf_tls12; /* the same without TLS 1.3: for servers that hybrid hellos of mbedTLS fail with */
     struct thr_tls_trust *trust; /* NULL if insecure */
 };
 

@@ -139,6 +139,7 @@ static void unsettle(struct thr_tls_ticket *t)
 static bool decide(struct thr_tls_ticket *t, unsigned fresh_max, bool patient)
 {
     struct thr_tls_place *p = t->place;
+    t->tls12 = p->tls12;
     if (p->session && thr_clock_now() - p->stored_ns > SESSION_AGE_MAX_NS)
         drop_session(p);
     if (p->session) {
@@ -230,6 +231,13 @@ void thr_tls_resume_store(struct thr_tls_resume *r, struct thr_tls_ticket *t, co
     t->place->barren = false;
     unsettle(t);
     thrum_event_set(&t->place->changed); /* R3 */
+    pthread_mutex_unlock(&r->lock);
+}
+
+void thr_tls_resume_only_tls12(struct thr_tls_resume *r, struct thr_tls_ticket *t)
+{
+    pthread_mutex_lock(&r->lock);
+    t->place->tls12 = true;
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -43,6 +43,7 @@ struct thr_tls_place {
     unsigned users;                      /* begin without end */
     unsigned fresh;                      /* R2 */
     bool barren;                         /* R4 */
+    bool tls12;                          /* TLS 1.3 must not be offered here */
     thrum_event changed;                 /* R3 */
     uint16_t port;
     char host[];
@@ -68,6 +69,7 @@ struct thr_tls_ticket {
     struct thr_tls_place *place;
     struct thr_tls_session *session; /* to offer; NULL: a full handshake */
     bool fresh;                      /* counted in place->fresh */
+    bool tls12;                      /* only TLS 1.2 is to be offered */
 };
 
 /* Begins a connection to host and port: finds a session, or decides that the connection shakes hands in full, now or
@@ -82,6 +84,9 @@ int thr_tls_resume_begin(struct thr_tls_resume *r, struct thr_tls_ticket *t, con
 /* Keeps a session for the connection's host and port, in place of what is there. Without memory nothing is kept. */
 void thr_tls_resume_store(struct thr_tls_resume *r, struct thr_tls_ticket *t, const void *bytes,
                           size_t len);
+
+/* From now on only TLS 1.2 is offered to the connection's host and port, as long as they are remembered. */
+void thr_tls_resume_only_tls12(struct thr_tls_resume *r, struct thr_tls_ticket *t);
 
 /* The first data has come: if no session has come before it, none will, most likely. */
 void thr_tls_resume_settle(struct thr_tls_resume *r, struct thr_tls_ticket *t);

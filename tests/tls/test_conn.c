@@ -11,6 +11,7 @@
 #include "support/nginx.h"
 #include "support/pages.h"
 #include "support/sserver.h"
+#include "tls/connect.h"
 
 #define LARGE_BYTES (10u << 20)
 
@@ -143,6 +144,77 @@ static void a_server_that_changed_its_version_is_reached_at_the_second_try(void 
     }
     thrum_tls_config_unref(config);
 }
+
+/* ---- Second tries ----------------------------------------------------------------------------------------------- */
+
+struct second {
+    struct client c;
+    int result[3];
+    bool again[3];
+    char detail[3][256];
+};
+
+static int second_task(void *arg)
+{
+    struct second *s = arg;
+    int err = 0;
+    for (int i = 0; i < 3 && !err; i++) {
+        thrum_addr addr;
+        thrum_tcp *tcp;
+        err = thrum_addr_parse(&addr, "127.0.0.1", s->c.port);
+        if (!err)
+            err = thrum_tcp_connect(&tcp, &addr, NULL);
+        if (err)
+            break;
+        s->result[i] = thr_tls_connect(&s->c.tls, s->c.config, thrum_tcp_stream(tcp), "localhost",
+                                       s->c.port, &s->again[i], s->detail[i], sizeof(s->detail[i]));
+        client_close(&s->c);
+    }
+    return err;
+}
+
+/* A server that insists on RSA-PSS in TLS 1.2, as it may once it has been offered: mbedTLS 3.6.6 refuses that. Later
+ * versions take it at the first try. */
+static void a_server_that_insists_on_pss_is_reached_at_the_second_try(void **state)
+{
+    (void)state;
+    static const char *const extra[] = {"-serverpref", NULL};
+    for (int no_resume = 0; no_resume < 2; no_resume++) {
+        struct sup_sserver *server = sup_sserver_start(
+            &(struct sup_sserver_opts){.cert = SUP_CERT_RSA, .tls = "1.2", .extra = extra});
+        assert_non_null(server);
+        struct second s = {.c.port = sup_sserver_port(server)};
+        s.c.config = client_config((thrum_tls_opts){.no_resume = no_resume});
+        assert_int_equal(thrum_run(second_task, &s, NULL), 0);
+        print_message("first try: %d %s\n", s.result[0], s.detail[0]);
+        if (s.result[0] != 0) {
+            assert_int_equal(s.result[0], THRUM_ETLS_HANDSHAKE);
+            assert_true(s.again[0]);
+            assert_non_null(strstr(s.detail[0], "a second try without TLS 1.3"));
+        }
+        for (int i = 1; i < 3; i++) {
+            assert_int_equal(s.result[i], 0);
+            assert_false(s.again[i]);
+        }
+        thrum_tls_config_unref(s.c.config);
+        sup_sserver_stop(server);
+    }
+}
+
+static void what_fails_again_is_not_worth_a_second_try(void **state)
+{
+    (void)state;
+    struct second s = {.c.port = sup_nginx_port(nginx, SUP_NGINX_EXPIRED)};
+    s.c.config = client_config((thrum_tls_opts){0});
+    assert_int_equal(thrum_run(second_task, &s, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(s.result[i], THRUM_ETLS_EXPIRED);
+        assert_false(s.again[i]);
+    }
+    thrum_tls_config_unref(s.c.config);
+}
+
+/* ---- Certificates ----------------------------------------------------------------------------------------------- */
 
 static void each_bad_certificate_has_its_own_error_and_no_request_is_sent(void **state)
 {
@@ -305,6 +377,8 @@ int main(void)
         cmocka_unit_test(the_second_connection_resumes_the_first_ones_session),
         cmocka_unit_test(a_server_that_lost_its_keys_gets_a_full_handshake),
         cmocka_unit_test(a_server_that_changed_its_version_is_reached_at_the_second_try),
+        cmocka_unit_test(a_server_that_insists_on_pss_is_reached_at_the_second_try),
+        cmocka_unit_test(what_fails_again_is_not_worth_a_second_try),
         cmocka_unit_test(each_bad_certificate_has_its_own_error_and_no_request_is_sent),
         cmocka_unit_test(a_trust_store_that_cannot_be_read_fails_the_handshake),
         cmocka_unit_test(ten_megabytes_come_down_unharmed),

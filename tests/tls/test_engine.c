@@ -12,6 +12,7 @@
 #include "support/certs.h"
 #include "support/nginx.h"
 #include "support/pages.h"
+#include "support/proc.h"
 #include "support/scripted.h"
 #include "support/sserver.h"
 #include "wire.h"
@@ -174,6 +175,80 @@ static void each_bad_certificate_has_its_own_error(void **state)
         assert_ptr_equal(strstr(f->text, bad[i % BAD_N].words), f->text);
         assert_int_equal(wire_write(&w, "x", 1), err); /* E3: and nothing can be sent */
         wire_close(&w);
+    }
+}
+
+/* A self-signed certificate for localhost with a 1,024-bit RSA key, or one that is only for clients. */
+struct odd_cert {
+    char *key, *cert;
+    bool made;
+};
+
+static struct odd_cert odd_cert(bool short_key, bool client)
+{
+    struct odd_cert o = {.key = sup_tmpname("key"), .cert = sup_tmpname("cert")};
+    char *bits = sup_format("rsa:%d", short_key ? 1024 : 2048);
+    const char *usage = client ? "extendedKeyUsage=clientAuth" : "extendedKeyUsage=serverAuth";
+    const char *const self[] = {"openssl",
+                                "req",
+                                "-x509",
+                                "-newkey",
+                                bits,
+                                "-nodes",
+                                "-keyout",
+                                o.key,
+                                "-out",
+                                o.cert,
+                                "-days",
+                                "30",
+                                "-subj",
+                                "/CN=localhost",
+                                "-sha256",
+                                "-addext",
+                                "subjectAltName=DNS:localhost",
+                                "-addext",
+                                usage,
+                                NULL};
+    o.made = sup_run_ok(self);
+    free(bits);
+    return o;
+}
+
+/* The certificate is trusted as it is, so that nothing but its own weakness is wrong. */
+static void weak_and_misused_certificates_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        bool short_key, client;
+        int code;
+        const char *words;
+    } cases[] = {
+        {true, false, THRUM_ETLS_WEAK, "the certificate has a key that is too short"},
+        {false, true, THRUM_ETLS_BAD_CERT, "the certificate is not for servers (extKeyUsage)"},
+        {false, false, 0, ""},
+    };
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        struct odd_cert odd = odd_cert(cases[i / 2].short_key, cases[i / 2].client);
+        assert_true(odd.made);
+        const char *const extra[] = {
+            "-cert", odd.cert, "-key", odd.key, "-cipher", "DEFAULT:@SECLEVEL=0", NULL};
+        struct sup_sserver *s = sup_sserver_start(
+            &(struct sup_sserver_opts){.tls = i % 2 ? "1.2" : "1.3", .extra = extra});
+        assert_non_null(s);
+        struct wire w;
+        thrum_tls_opts opts = {.ca_file = odd.cert};
+        assert_int_equal(wire_open(&w, &opts, "localhost", sup_sserver_port(s)), 0);
+        int err = wire_handshake(&w);
+        if (err != cases[i / 2].code)
+            print_message("case %zu: %d %s\n", i, err, thr_tls_engine_fault(w.engine)->text);
+        assert_int_equal(err, cases[i / 2].code);
+        assert_non_null(strstr(thr_tls_engine_fault(w.engine)->text, cases[i / 2].words));
+        assert_false(
+            thr_tls_engine_wants_tls12(w.engine)); /* rsa_pkcs1_* is asked for before rsa_pss_* */
+        wire_close(&w);
+        sup_sserver_stop(s);
+        free(odd.key);
+        free(odd.cert);
     }
 }
 
@@ -508,6 +583,7 @@ int main(void)
         cmocka_unit_test(other_hosts_and_addresses_are_refused),
         cmocka_unit_test(impossible_hosts_are_a_configuration_error),
         cmocka_unit_test(each_bad_certificate_has_its_own_error),
+        cmocka_unit_test(weak_and_misused_certificates_are_refused),
         cmocka_unit_test(insecure_takes_every_certificate),
         cmocka_unit_test(one_byte_at_a_time_is_enough),
         cmocka_unit_test(sessions_are_resumed),

@@ -59,7 +59,7 @@ static inline int wire_open(struct wire *w, const thrum_tls_opts *opts, const ch
     w->fd = -1;
     int err = thr_tls_profile_new(&w->profile, opts, &w->fault);
     if (!err)
-        err = thr_tls_engine_new(&w->engine, w->profile, host,
+        err = thr_tls_engine_new(&w->engine, w->profile, host, opts->tls12_only,
                                  opts->no_resume ? NULL : wire_session, w, &w->fault);
     if (!err) {
         w->fd = wire_socket(port);
