@@ -2,21 +2,19 @@
 /* Streams: calls through the table, and the loops that turn "some" into "all". */
 #include "io/stream.h"
 
-#include "io/tcp.h"
-
 #include <errno.h>
 
 #define PIECES_MAX 16
 
 int thr_stream_pin(thrum_stream *s)
 {
-    return s->ops == &thr_tcp_stream_ops ? thr_tcp_pin(s) : 0;
+    return s->ops->pin ? s->ops->pin(s) : 0;
 }
 
 void thr_stream_unpin(thrum_stream *s)
 {
-    if (s->ops == &thr_tcp_stream_ops)
-        thr_tcp_unpin(s);
+    if (s->ops->unpin)
+        s->ops->unpin(s);
 }
 
 ssize_t thrum_stream_read(thrum_stream *s, void *buf, size_t len)

@@ -228,24 +228,26 @@ static void stream_close(thrum_stream *s)
     thrum_tcp_close(tcp_of(s));
 }
 
+static int stream_pin(thrum_stream *s)
+{
+    return thr_fd_enter(tcp_of(s)->fd, THR_FD_NEITHER);
+}
+
+static void stream_unpin(thrum_stream *s)
+{
+    thr_fd_leave(tcp_of(s)->fd, THR_FD_NEITHER);
+}
+
 const thrum_stream_ops thr_tcp_stream_ops = {
     .read = stream_read,
     .writev = stream_writev,
     .shutdown = stream_shutdown,
     .close = stream_close,
+    .pin = stream_pin,
+    .unpin = stream_unpin,
 };
 
 thrum_stream *thrum_tcp_stream(thrum_tcp *tcp)
 {
     return &tcp->stream;
-}
-
-int thr_tcp_pin(thrum_stream *s)
-{
-    return thr_fd_enter(tcp_of(s)->fd, THR_FD_NEITHER);
-}
-
-void thr_tcp_unpin(thrum_stream *s)
-{
-    thr_fd_leave(tcp_of(s)->fd, THR_FD_NEITHER);
 }

@@ -31,11 +31,4 @@ void thr_tcp_end(struct thr_fd *f, enum thr_fd_side side, bool spend);
 int thr_tcp_address(struct thr_fd *f, thrum_addr *out,
                     int (*ask)(int fd, struct sockaddr *sa, socklen_t *sa_bytes));
 
-/* From pin to unpin a close of s, a TCP stream, waits; reads and writes fail with THRUM_ECLOSED meanwhile. A stream call
- * that makes several reads or writes pins, so that a close in another task does not free s in between.
- *
- * Returns: 0 or THRUM_ECLOSED. Context: any thread. Do not suspend. unpin is the last access to s. */
-int thr_tcp_pin(thrum_stream *s);
-void thr_tcp_unpin(thrum_stream *s);
-
 #endif

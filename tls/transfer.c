@@ -42,6 +42,23 @@ static int enter(thrum_tls *tls, enum thr_tls_side side)
     return err;
 }
 
+/* C2 for a call that makes several operations. */
+static int tls_pin(thrum_stream *s)
+{
+    thrum_tls *tls = from_stream(s);
+    thrum_mutex_lock_shielded(&tls->lock);
+    bool closing = tls->closing;
+    if (!closing)
+        thrum_wait_group_add(&tls->users, 1);
+    thrum_mutex_unlock(&tls->lock);
+    return closing ? THRUM_ECLOSED : 0;
+}
+
+static void tls_unpin(thrum_stream *s)
+{
+    thrum_wait_group_done(&from_stream(s)->users);
+}
+
 /* Ends it; tls may be gone when this returns. */
 static void leave(thrum_tls *tls, enum thr_tls_side side)
 {
@@ -328,4 +345,6 @@ const thrum_stream_ops thr_tls_ops = {
     .writev = tls_writev,
     .shutdown = tls_shutdown,
     .close = tls_close,
+    .pin = tls_pin,
+    .unpin = tls_unpin,
 };

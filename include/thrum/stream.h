@@ -21,6 +21,11 @@ typedef struct thrum_stream_ops {
                       int iov_n);     /* as much as goes at once, > 0 */
     int (*shutdown)(thrum_stream *s); /* end of our sending direction */
     void (*close)(thrum_stream *s);
+
+    /* NULL, or what lets a call that reads or writes several times be closed under: between pin, which returns 0 or
+     * THRUM_ECLOSED, and unpin a close in another task waits, and read and writev fail with THRUM_ECLOSED. */
+    int (*pin)(thrum_stream *s);
+    void (*unpin)(thrum_stream *s);
 } thrum_stream_ops;
 
 /* The head of every stream object. */

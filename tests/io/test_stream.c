@@ -71,8 +71,12 @@ static void memory_close(thrum_stream *s)
     ((struct memory *)(void *)s)->closed++;
 }
 
-static const thrum_stream_ops memory_ops = {memory_read, memory_writev, memory_shutdown,
-                                            memory_close};
+static const thrum_stream_ops memory_ops = {
+    .read = memory_read,
+    .writev = memory_writev,
+    .shutdown = memory_shutdown,
+    .close = memory_close,
+};
 
 static struct memory memory_of(const char *in, size_t step)
 {
