@@ -10,6 +10,7 @@
 #include <thrum/task.h>
 
 #include "http/phase.h"
+#include "tls/connect.h"
 
 /* How many of the addresses tried a sentence names. */
 #define TRIED_NAMED 3
@@ -120,14 +121,14 @@ static int check_alpn(struct dialling *d, const thrum_tls *tls)
     return THRUM_EHTTP_PROTOCOL;
 }
 
-static int start_tls(struct dialling *d, struct thr_conn *conn)
+static int start_tls(struct dialling *d, struct thr_conn *conn, bool *again)
 {
     char detail[160] = "";
     d->info->phase = THRUM_HTTP_PHASE_TLS;
     thrum_stream *below = conn->stream;
     conn->stream = NULL; /* the handshake takes it, also if it fails */
-    int err = thrum_tls_connect(&conn->tls, d->dialer->tls, below, thrum_url_host(d->url),
-                                thrum_url_port(d->url), detail, sizeof(detail));
+    int err = thr_tls_connect(&conn->tls, d->dialer->tls, below, thrum_url_host(d->url),
+                              thrum_url_port(d->url), again, detail, sizeof(detail));
     d->info->timing.tls_ns = thr_info_lap(&d->mark);
     if (err) {
         thr_info_detail(d->info, "TLS with %s: %s", d->where,
@@ -141,12 +142,11 @@ static int start_tls(struct dialling *d, struct thr_conn *conn)
 
 /* ---- All of it -------------------------------------------------------------------------------------------------- */
 
-static int dial_in_time(struct dialling *d, struct thr_conn **out)
+/* *again: TLS failed in a way that a second connection avoids (tls/connect.h). */
+static int connect_once(struct dialling *d, struct thr_conn **out, bool *again)
 {
     thrum_tcp *tcp = NULL;
-    int err = find_addresses(d);
-    if (!err)
-        err = connect_tcp(d, &tcp);
+    int err = connect_tcp(d, &tcp);
     if (err)
         return err;
 
@@ -154,13 +154,24 @@ static int dial_in_time(struct dialling *d, struct thr_conn **out)
     if (!conn)
         return -ENOMEM;
     if (thrum_url_is_secure(d->url))
-        err = start_tls(d, conn);
+        err = start_tls(d, conn, again);
     if (err) {
         thr_conn_close(conn);
         return err;
     }
     *out = conn;
     return 0;
+}
+
+static int dial_in_time(struct dialling *d, struct thr_conn **out)
+{
+    bool again = false, ignored;
+    int err = find_addresses(d);
+    if (!err)
+        err = connect_once(d, out, &again);
+    if (err && again)
+        err = connect_once(d, out, &ignored);
+    return err;
 }
 
 int thr_dial(struct thr_conn **out, const struct thr_dialer *dialer, const thrum_url *url,
