@@ -197,11 +197,13 @@ static bool all_lines_and_files_are_there(void)
 static void fail_each(int argc, char *const *argv, bool (*is_all_there)(void))
 {
     unsigned failed = 0;
+    int fds_n = sup_fd_count();
     for (size_t n = 1;; n++) {
         atomic_store(&fail_at, n);
         int status = run_here(argc, argv);
         bool reached = atomic_exchange(&fail_at, 0) == 0;
         assert_int_equal(atomic_load(&live), 0);
+        assert_true(sup_fd_count_falls_to(fds_n, SUP_TIMEOUT_MS));
         assert_in_range(status, 0, 2);
         if (status == 0 && !is_all_there())
             fail_msg("allocation %zu failed, which was not told", n);
