@@ -17,43 +17,43 @@
 
 #include <cmocka.h>
 
-static thr_ai64 calls_left; /* until the one that fails; below zero: it has, or none will */
-static int fault_errno;     /* EINTR: only calls that must be repeated, or need not be, count */
+/* Kinds of calls, by what they may be told without harm. */
+enum { ONCE = 1, AGAIN = 2, ACCEPT = 4, SLEEP = 8 };
 
-static bool fails_now(bool interruptible)
+static thr_ai64 calls_left;  /* until the one that fails; below zero: it has, or none will */
+static unsigned fault_kinds; /* only these count */
+static int fault_errno;
+
+static bool fails_now(unsigned kind)
 {
-    if (fault_errno == EINTR && !interruptible)
-        return false;
-    if (thr_fetch_sub(&calls_left, 1, THR_SEQ_CST) != 1)
+    if (!(fault_kinds & kind) || thr_fetch_sub(&calls_left, 1, THR_SEQ_CST) != 1)
         return false;
     errno = fault_errno;
     return true;
 }
 
-#define ONCE(call) (fails_now(false) ? -1 : (call))
-#define AGAIN(call) (fails_now(true) ? -1 : (call))
-#define SLEEP(call) (fault_errno == EINTR && fails_now(true) ? -1 : (call))
+#define FAULTY(kind, call) (fails_now(kind) ? -1 : (call))
 
-#define socket(...) ONCE(socket(__VA_ARGS__))
-#define connect(...) ONCE(connect(__VA_ARGS__))
-#define bind(...) ONCE(bind(__VA_ARGS__))
-#define listen(...) ONCE(listen(__VA_ARGS__))
-#define accept4(...) AGAIN(accept4(__VA_ARGS__))
-#define recv(...) AGAIN(recv(__VA_ARGS__))
-#define send(...) AGAIN(send(__VA_ARGS__))
-#define sendmsg(...) AGAIN(sendmsg(__VA_ARGS__))
-#define shutdown(...) ONCE(shutdown(__VA_ARGS__))
-#define getsockname(...) ONCE(getsockname(__VA_ARGS__))
-#define getpeername(...) ONCE(getpeername(__VA_ARGS__))
-#define setsockopt(...) ONCE(setsockopt(__VA_ARGS__))
-#define getsockopt(...) ONCE(getsockopt(__VA_ARGS__))
-#define poll(...) AGAIN(poll(__VA_ARGS__))
-#define epoll_create1(...) ONCE(epoll_create1(__VA_ARGS__))
-#define epoll_ctl(...) ONCE(epoll_ctl(__VA_ARGS__))
-#define epoll_wait(...) SLEEP(epoll_wait(__VA_ARGS__))
-#define syscall(...) SLEEP(syscall(__VA_ARGS__))
-#define eventfd(...) ONCE(eventfd(__VA_ARGS__))
-#define write(...) AGAIN(write(__VA_ARGS__))
+#define socket(...) FAULTY(ONCE, socket(__VA_ARGS__))
+#define connect(...) FAULTY(ONCE, connect(__VA_ARGS__))
+#define bind(...) FAULTY(ONCE, bind(__VA_ARGS__))
+#define listen(...) FAULTY(ONCE, listen(__VA_ARGS__))
+#define accept4(...) FAULTY(ACCEPT, accept4(__VA_ARGS__))
+#define recv(...) FAULTY(AGAIN, recv(__VA_ARGS__))
+#define send(...) FAULTY(AGAIN, send(__VA_ARGS__))
+#define sendmsg(...) FAULTY(AGAIN, sendmsg(__VA_ARGS__))
+#define shutdown(...) FAULTY(ONCE, shutdown(__VA_ARGS__))
+#define getsockname(...) FAULTY(ONCE, getsockname(__VA_ARGS__))
+#define getpeername(...) FAULTY(ONCE, getpeername(__VA_ARGS__))
+#define setsockopt(...) FAULTY(ONCE, setsockopt(__VA_ARGS__))
+#define getsockopt(...) FAULTY(ONCE, getsockopt(__VA_ARGS__))
+#define poll(...) FAULTY(AGAIN, poll(__VA_ARGS__))
+#define epoll_create1(...) FAULTY(ONCE, epoll_create1(__VA_ARGS__))
+#define epoll_ctl(...) FAULTY(ONCE, epoll_ctl(__VA_ARGS__))
+#define epoll_wait(...) FAULTY(SLEEP, epoll_wait(__VA_ARGS__))
+#define syscall(...) FAULTY(SLEEP, syscall(__VA_ARGS__))
+#define eventfd(...) FAULTY(ONCE, eventfd(__VA_ARGS__))
+#define write(...) FAULTY(AGAIN, write(__VA_ARGS__))
 #include "io/sys.c" /* NOLINT(bugprone-suspicious-include): see above */
 #undef socket
 #undef connect
@@ -120,11 +120,12 @@ static int scenario(void *arg)
 }
 
 /* Fails the 1st, 2nd, ... call, until there are no more. Returns how many there were. */
-static int fail_each(int error, bool may_fail)
+static int fail_each(int error, unsigned kinds, bool may_fail)
 {
     size_t before = open_descriptors();
     int n = 0, failures = 0;
     fault_errno = error;
+    fault_kinds = kinds;
     for (;;) {
         thr_store(&calls_left, ++n, THR_SEQ_CST);
         int result = run(scenario, NULL, 1);
@@ -147,14 +148,22 @@ static int fail_each(int error, bool may_fail)
 static void each_system_call_may_fail(void **state)
 {
     (void)state;
-    assert_true(fail_each(ENOMEM, true) > 20);
-    assert_true(fail_each(ENOSPC, true) > 20);
+    assert_true(fail_each(ENOMEM, ONCE | AGAIN | ACCEPT, true) > 20);
+    assert_true(fail_each(ENOSPC, ONCE | AGAIN | ACCEPT, true) > 20);
 }
 
 static void each_system_call_may_be_interrupted(void **state)
 {
     (void)state;
-    assert_true(fail_each(EINTR, false) > 5);
+    assert_true(fail_each(EINTR, AGAIN | ACCEPT | SLEEP, false) > 5);
+}
+
+static void a_connection_that_died_before_accept_is_skipped(void **state)
+{
+    static const int errors[] = {EAGAIN, ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH};
+    (void)state;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        assert_true(fail_each(errors[i], ACCEPT, false) > 0);
 }
 
 /* ---- Allocations ---- */
@@ -224,6 +233,7 @@ int main(void)
 #endif
         cmocka_unit_test(each_system_call_may_fail),
         cmocka_unit_test(each_system_call_may_be_interrupted),
+        cmocka_unit_test(a_connection_that_died_before_accept_is_skipped),
     };
     return cmocka_run_group_tests_name("io.faults", tests, NULL, NULL);
 }
