@@ -114,6 +114,7 @@ int thrum_chan_send(thrum_chan *ch, const void *item)
         return wait_in(ch, &ch->senders, (void *)(uintptr_t)item); /* only read */
     thr_unlock(&ch->lock);
     thr_wakeups_run(&out);
+    thr_task_spend();
     return err;
 }
 
@@ -129,6 +130,7 @@ int thrum_chan_recv(thrum_chan *ch, void *item)
         return wait_in(ch, &ch->receivers, item);
     thr_unlock(&ch->lock);
     thr_wakeups_run(&out);
+    thr_task_spend();
     return err;
 }
 

@@ -348,10 +348,11 @@ int thrum_check(void)
 {
     struct thrum_task *task = thr_task_self();
     int err = thr_task_cancelled();
-    if (!err && task->limit->deadline_ns != THRUM_NEVER &&
-        thr_clock_now() >= task->limit->deadline_ns)
-        err = -ETIMEDOUT;
-    return err;
+    if (err || task->limit->deadline_ns == THRUM_NEVER ||
+        thr_clock_now() < task->limit->deadline_ns)
+        return err;
+    thr_limit_fired(task->limit);
+    return -ETIMEDOUT;
 }
 
 int thrum_yield(void)

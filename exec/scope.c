@@ -21,6 +21,25 @@ void thr_scope_init_root(struct thr_scope *s)
     s->limit.scope = s;
 }
 
+/* ---- Which deadline fired ---- */
+
+/* The children of a scope share its limit, so they note it with an atomic. */
+static thr_au32 *fired_of(struct thrum_timeout *limit)
+{
+    return (thr_au32 *)(void *)&limit->fired;
+}
+
+void thr_limit_fired(struct thrum_timeout *innermost)
+{
+    uint64_t deadline = innermost->deadline_ns;
+    for (struct thrum_timeout *l = innermost; l; l = l->outer) {
+        thr_store(fired_of(l), 1,
+                  THR_RELAXED); /* read by the owner after its own waits and its children's end */
+        if (l->own_ns == deadline)
+            return;
+    }
+}
+
 /* ---- Opening ---- */
 
 static void link_to_parent(struct thr_scope *s)
@@ -233,7 +252,9 @@ int thrum_scope_close(thrum_scope *scope)
     task->limit = s->limit.outer;
     if (s->first_error)
         return s->first_error;
-    return thr_load(&s->cancelled, THR_ACQUIRE) ? -ECANCELED : 0;
+    if (thr_load(&s->cancelled, THR_ACQUIRE))
+        return -ECANCELED;
+    return thr_load(fired_of(&s->limit), THR_RELAXED) ? -ETIMEDOUT : 0;
 }
 
 /* ---- Gather ---- */
@@ -273,6 +294,7 @@ void thrum_timeout_begin(thrum_timeout *limit, uint64_t timeout_ns)
         limit->own_ns < task->limit->deadline_ns ? limit->own_ns : task->limit->deadline_ns;
     limit->scope = task->limit->scope;
     limit->outer = task->limit;
+    limit->fired = 0;
     task->limit = limit;
 }
 
@@ -281,6 +303,5 @@ bool thrum_timeout_end(thrum_timeout *limit)
     struct thrum_task *task = thr_task_self();
     THR_ASSERT(task->limit == limit); /* innermost first */
     task->limit = limit->outer;
-    return limit->own_ns <= limit->outer->deadline_ns && limit->own_ns != THRUM_NEVER &&
-           thr_clock_now() >= limit->own_ns;
+    return limit->own_ns == limit->deadline_ns && thr_load(fired_of(limit), THR_RELAXED);
 }

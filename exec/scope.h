@@ -40,6 +40,10 @@ struct thr_scope {
 
 _Static_assert(sizeof(struct thr_scope) <= sizeof(thrum_scope), "thrum_scope is too small");
 
+/* A deadline has ended a wait, or is reported: notes it in the limits from the innermost one up to the one whose own
+ * deadline it is. Context: the task that is within them. */
+void thr_limit_fired(struct thrum_timeout *innermost);
+
 /* The runtime's own scope: no parent, no owner, no deadline. Its tasks are not listed: runtime.c finds them all. */
 void thr_scope_init_root(struct thr_scope *s);
 

@@ -44,6 +44,7 @@ static enum thr_reason wait_in(struct waitq *q, bool shielded)
 static int mutex_lock(thrum_mutex *m, bool shielded)
 {
     struct waitq *q = of(&m->q);
+    thr_task_spend(); /* before it is held: a task that yields with the mutex makes the others queue up */
     thr_lock(&q->lock);
     if (thr_load(&q->extra, THR_RELAXED) == 0) {
         thr_store(&q->extra, 1, THR_RELAXED);
@@ -130,6 +131,7 @@ int thrum_event_wait(thrum_event *e)
     thr_lock(&q->lock); /* even if it is set: whoever set it is out of it when we return */
     if (thr_load(&q->extra, THR_RELAXED)) {
         thr_unlock(&q->lock);
+        thr_task_spend();
         return 0;
     }
     return thr_reason_error(wait_in(q, false));
@@ -162,6 +164,7 @@ int thrum_sem_acquire(thrum_sem *s)
     thr_lock(&q->lock);
     if (take_permit(q)) {
         thr_unlock(&q->lock);
+        thr_task_spend();
         return 0;
     }
     return thr_reason_error(wait_in(q, false));
@@ -220,6 +223,7 @@ int thrum_wait_group_wait(thrum_wait_group *g)
     thr_lock(&q->lock);
     if (thr_load(&q->extra, THR_RELAXED) == 0) {
         thr_unlock(&q->lock);
+        thr_task_spend();
         return 0;
     }
     return thr_reason_error(wait_in(q, false));

@@ -151,10 +151,12 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns)
 {
     struct thrum_task *task = thr_task_self();
     uint64_t word = thr_load(&task->wait, THR_RELAXED);
+    bool limited = false;
     if (!(word & THR_WAIT_SHIELDED)) {
         if (thr_load(&task->limit->scope->cancelled, THR_SEQ_CST)) /* (D) */
             fire_own(task, THR_FIRED_CANCEL);
-        if (task->limit->deadline_ns < deadline_ns)
+        limited = task->limit->deadline_ns < deadline_ns;
+        if (limited)
             deadline_ns = task->limit->deadline_ns;
     }
     if (is_fired(task))
@@ -169,7 +171,10 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns)
         thr_worker_suspend(THR_AFTER_PARK);
         thr_timer_disarm(&timer);
     }
-    return finish(task);
+    enum thr_reason reason = finish(task);
+    if (limited && reason == THR_FIRED_TIMEOUT)
+        thr_limit_fired(task->limit);
+    return reason;
 }
 
 bool thr_wait_abandon(void)

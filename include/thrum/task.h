@@ -79,6 +79,7 @@ typedef struct thrum_timeout {
     uint64_t deadline_ns, own_ns;
     struct thr_scope *scope;
     struct thrum_timeout *outer;
+    uint32_t fired;
 } thrum_timeout;
 
 /* From now on every wait of this task returns -ETIMEDOUT after timeout_ns (0: at once; THRUM_NEVER: no limit of its
@@ -89,7 +90,7 @@ THRUM_API void thrum_timeout_begin(thrum_timeout *limit, uint64_t timeout_ns);
 
 /* Ends the limit.
  *
- * Returns: true if it was this limit's own time, not an outer one's, that has run out.
+ * Returns: true if this limit's own time, not an outer one's, has ended a wait or was reported by thrum_check().
  * Context: task. Does not suspend. */
 THRUM_API bool thrum_timeout_end(thrum_timeout *limit);
 
@@ -131,8 +132,8 @@ THRUM_API void thrum_scope_cancel(thrum_scope *scope);
  *
  * Children that have not started yet may run at once on the caller's stack.
  *
- * Returns: 0, or the first failure: the first negative value a child returned; -ECANCELED if the scope was
- *          cancelled and no child failed otherwise; -ETIMEDOUT if a deadline ran out and no child failed before.
+ * Returns: 0, or the first failure: the first negative value a child returned. If no child failed: -ECANCELED if the
+ *          scope was cancelled; -ETIMEDOUT if its deadline or an enclosing one ended a wait in it.
  * Context: the task that opened it. Suspends; cannot be interrupted, its children can. */
 THRUM_API int thrum_scope_close(thrum_scope *scope);
 
