@@ -62,7 +62,7 @@ static inline uint32_t thr_ring_count(const struct thr_ring *r)
 {
     uint32_t head = thr_load(&r->head, THR_SEQ_CST);
     uint32_t n = thr_load(&r->tail, THR_SEQ_CST) - head;
-    return n > THR_RING ? 0 : n; /* a thief's head may be stale: then it does not know */
+    return n > THR_RING ? 1 : n; /* head was stale by the time tail was read: there may be some */
 }
 
 /* Takes the older half of victim (rounded up, at most max) into out.

@@ -81,34 +81,32 @@ void thr_wakeups_add(struct thr_wakeups *l, struct thrum_task *task)
     l->tail = task;
 }
 
-static void wake_from_outside(struct thrum_task *task)
+/* The task may end its runtime as soon as it is queued: that stays until we are out of it. */
+static void wake_from_outside(struct thr_runtime *rt, struct thrum_task *task)
 {
-    struct thr_runtime *rt = thr_task_runtime(task);
     struct thr_worker *w = &rt->workers[task->worker];
-    if (!thr_inbox_push(&w->inbox, task)) /* from here on the task may be running */
-        return;
-    if (!thr_idle_wake(w))
-        thr_idle_notify(rt, NULL); /* the owner runs: it looks into its inbox, or a thief does */
+    thr_fetch_add(&rt->visitors, 1, THR_RELAXED);
+    /* If the owner of the inbox runs it looks there itself, or a thief does. */
+    if (thr_inbox_push(&w->inbox, task) && !thr_idle_wake(w))
+        thr_idle_notify(rt, NULL);
+    thr_fetch_sub(&rt->visitors, 1, THR_RELEASE); /* -> thrum_run()'s load acquire */
 }
 
 void thr_wakeups_run(struct thr_wakeups *out)
 {
-    if (!out->head)
-        return;
     struct thr_worker *self = thr_worker_self();
-    if (self && self->rt == thr_task_runtime(out->head)) {
-        thr_worker_wake(self, out);
-        return;
-    }
-    /* A woken task may end the runtime: it stays until we are out of it. */
-    struct thr_runtime *rt = thr_task_runtime(out->head);
-    thr_fetch_add(&rt->visitors, 1, THR_RELAXED);
+    struct thr_wakeups here = {0};
     for (struct thrum_task *t = out->head, *next; t; t = next) {
         next = t->next;
-        wake_from_outside(t);
+        struct thr_runtime *rt = thr_task_runtime(t);
+        if (self && self->rt == rt)
+            thr_wakeups_add(&here, t);
+        else
+            wake_from_outside(rt, t); /* a plain thread, or a worker of another runtime */
     }
     out->head = out->tail = NULL;
-    thr_fetch_sub(&rt->visitors, 1, THR_RELEASE); /* -> thrum_run()'s load acquire */
+    if (here.head)
+        thr_worker_wake(self, &here);
 }
 
 /* ---- Waiting ---- */
