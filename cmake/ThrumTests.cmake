@@ -2,8 +2,11 @@
 # thrum_add_test: how a test program is built and run.
 include_guard()
 
-find_path(CMOCKA_INCLUDE_DIR cmocka.h REQUIRED)
-find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+find_path(CMOCKA_INCLUDE_DIR cmocka.h)
+find_library(CMOCKA_LIBRARY cmocka)
+if(NOT CMOCKA_INCLUDE_DIR OR NOT CMOCKA_LIBRARY)
+  message(FATAL_ERROR "The tests need cmocka: run tools/deps.sh test, or configure with -DTHRUM_TESTS=OFF.")
+endif()
 
 set(THRUM_TEST_ENVIRONMENT "CMOCKA_TEST_ABORT=1;THRUM_PROGRAM=${PROJECT_BINARY_DIR}/tools/thrum")
 set(THRUM_TEST_SLOWER 1)
