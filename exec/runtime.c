@@ -90,7 +90,7 @@ void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int re
         thr_task_free(&w->rt->tasks, &w->tasks, task);
         break;
     default:
-        THR_ASSERT(false && "a free record ran");
+        thr_panic(__FILE__, __LINE__, "a free record ran");
     }
     /* release -> thr_runtime_is_over(): the counts are compared without a lock */
     thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);

@@ -4,6 +4,7 @@
 #include "exec/sanitizer.h"
 #include "exec/util.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +35,9 @@ struct thr_stack_region {
     struct thr_stack stacks[REGION_STACKS];
 };
 
-/* Which guard this process can have; the better kind is tried first. Written under a pool's lock or not at all twice with
- * different outcomes: losing a race costs a failing call. */
-static thr_au32 guard_install_missing;
+/* What is known of MADV_GUARD_INSTALL. Two pools that find out at once find the same. */
+enum { GUARD_UNTRIED, GUARD_WORKS, GUARD_MISSING };
+static thr_au32 guard_install;
 static thr_au32 mprotect_guards_n;
 
 static size_t slot_bytes(const struct thr_stack_pool *p)
@@ -110,15 +111,33 @@ static bool guard_by_mprotect(void *at)
     return false;
 }
 
+/* Emulators take any advice for good and do nothing: so once in a process the kernel is asked to read a path there. */
+static THR_NOINLINE bool cannot_be_read(const void *at)
+{
+    return access(at, F_OK) != 0 && errno == EFAULT;
+}
+
 /* Must come before the first touch of the slot. */
 static bool guard(void *at)
 {
-    if (!thr_load(&guard_install_missing, THR_RELAXED)) {
-        if (madvise(at, THR_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+    uint32_t known = thr_load(&guard_install, THR_RELAXED);
+    if (known != GUARD_MISSING && madvise(at, THR_STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0) {
+        if (known == GUARD_WORKS)
             return true;
-        thr_store(&guard_install_missing, 1, THR_RELAXED);
+        known = cannot_be_read(at) ? GUARD_WORKS : GUARD_MISSING;
+        thr_store(&guard_install, known, THR_RELAXED);
+        if (known == GUARD_WORKS)
+            return true;
+    } else if (known == GUARD_UNTRIED) {
+        thr_store(&guard_install, GUARD_MISSING, THR_RELAXED);
     }
     return guard_by_mprotect(at);
+}
+
+/* Where the guard would begin, seen from above: what an overflow writes to first. */
+static char *canary_of(const struct thr_stack *s)
+{
+    return s->bottom - sizeof(CANARY);
 }
 
 static void carve_one(struct thr_stack_pool *p, struct thr_stack_region *r)
@@ -130,7 +149,7 @@ static void carve_one(struct thr_stack_pool *p, struct thr_stack_region *r)
     s->bottom = slot + THR_STACK_GUARD_BYTES;
     s->bytes = p->bytes - index * COLOUR_STEP % COLOUR_SPAN;
     if (s->canary)
-        memcpy(s->bottom, &CANARY, sizeof(CANARY));
+        memcpy(canary_of(s), &CANARY, sizeof(CANARY));
     s->next = p->free;
     p->free = s;
     p->free_n++;
@@ -196,7 +215,7 @@ static void spill(struct thr_stack_pool *p, struct thr_stack_cache *c)
 
 void thr_stack_give(struct thr_stack_pool *p, struct thr_stack_cache *c, struct thr_stack *s)
 {
-    if (s->canary && memcmp(s->bottom, &CANARY, sizeof(CANARY)) != 0)
+    if (s->canary && memcmp(canary_of(s), &CANARY, sizeof(CANARY)) != 0)
         thr_panic(__FILE__, __LINE__, "a task overflowed its stack: ask for a larger one");
     s->next = c->free;
     c->free = s;

@@ -4,7 +4,7 @@
  * Stacks of one size lie side by side in large reserved regions, touched only where tasks use them. Below each is a guard
  * of 16 KiB: an overflow faults instead of writing into the neighbour. Guards are made with MADV_GUARD_INSTALL (Linux
  * 6.13), which needs no mapping of its own; on older kernels with mprotect, up to a budget, since each costs two of the
- * mappings that vm.max_map_count limits; beyond that with a canary at the stack's end, checked when it is given back.
+ * mappings that vm.max_map_count limits; beyond that with a canary below the stack, checked when it is given back.
  * The tops of neighbouring stacks are offset ("coloured") so that they do not all fall into the same cache sets.
  *
  * A stack is bound to a task when the task first runs, and goes back when it ends. Each worker keeps a list, last in first
@@ -26,7 +26,7 @@ struct thr_stack {
     size_t bytes; /* usable, without the colour */
     struct thr_stack *next;
     void *tsan_fiber; /* from its first use on; NULL without ThreadSanitizer */
-    bool canary;      /* no guard: a known value lies at the bottom */
+    bool canary;      /* no guard: a known value lies right below the bottom */
 };
 
 struct thr_stack_region;

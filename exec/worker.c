@@ -321,7 +321,7 @@ void thr_task_root(void)
             continue;
         }
         leave_for_good(w, stack, to);
-        THR_ASSERT(false && "a stack that was left for good was entered again");
+        thr_panic(__FILE__, __LINE__, "a stack that was left for good was entered again");
     }
 }
 

@@ -57,8 +57,8 @@ static __attribute__((noinline)) void fill_frames(unsigned char mark, int depth)
         fill_frames(mark, depth - 1);
     EXPECT_IS(thrum_yield(), 0);
     for (size_t i = 0; i < sizeof(frame); i++)
-        if (frame[i] != (unsigned char)(mark + depth + (int)i))
-            EXPECT(false && "the stack is as it was left");
+        EXPECT_IS(frame[i],
+                  (unsigned char)(mark + depth + (int)i)); /* the stack is as it was left */
 }
 
 static int keep_stack(void *arg)

@@ -105,7 +105,7 @@ static void neighbours_start_at_different_colours(void **state)
 {
     (void)state;
     enum { N = 64 };
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), seen[16], seen_n = 0;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), seen[16] = {0}, seen_n = 0;
     for (int i = 0; i < N; i++) {
         struct thr_stack *s = take();
         uintptr_t top = (uintptr_t)thr_stack_top(s);
@@ -196,6 +196,7 @@ static void check_guard(const struct thr_stack *s)
 static void touching_the_guard_faults(void **state)
 {
     (void)state;
+    thr_store(&mprotect_guards_n, 0, THR_RELAXED); /* where that is what guards are made with */
     for (int i = 0; i < 3; i++)
         check_guard(take());
 }
@@ -204,13 +205,13 @@ static void older_kernels_have_guards_too(void **state)
 {
     (void)state;
     no_guard_install = true;
-    thr_store(&guard_install_missing, 0, THR_RELAXED);
+    thr_store(&guard_install, GUARD_UNTRIED, THR_RELAXED);
     thr_store(&mprotect_guards_n, 0, THR_RELAXED);
     struct thr_stack *s = take();
     no_guard_install = false;
     check_guard(s);
-    assert_int_equal(thr_load(&guard_install_missing, THR_RELAXED), 1); /* not asked again */
-    thr_store(&guard_install_missing, 0, THR_RELAXED);
+    assert_int_equal(thr_load(&guard_install, THR_RELAXED), GUARD_MISSING); /* not asked again */
+    thr_store(&guard_install, GUARD_UNTRIED, THR_RELAXED);
 }
 
 static struct thr_stack *unguarded;
@@ -224,15 +225,15 @@ static void without_guards_an_overflow_is_found_at_the_end(void **state)
 {
     (void)state;
     no_guard_install = no_mprotect = true;
-    thr_store(&guard_install_missing, 0, THR_RELAXED);
+    thr_store(&guard_install, GUARD_UNTRIED, THR_RELAXED);
     unguarded = take();
     no_guard_install = no_mprotect = false;
-    thr_store(&guard_install_missing, 0, THR_RELAXED);
+    thr_store(&guard_install, GUARD_UNTRIED, THR_RELAXED);
     assert_true(unguarded->canary);
     assert_int_equal(death_of(give_unguarded), 0);
-    unguarded->bottom[3] ^= 1;
+    unguarded->bottom[-3] ^= 1;
     assert_int_equal(death_of(give_unguarded), SIGABRT);
-    unguarded->bottom[3] ^= 1;
+    unguarded->bottom[-3] ^= 1;
     give_unguarded();
 }
 
@@ -240,13 +241,13 @@ static void guards_by_mprotect_have_a_budget(void **state)
 {
     (void)state;
     no_guard_install = true;
-    thr_store(&guard_install_missing, 1, THR_RELAXED);
+    thr_store(&guard_install, GUARD_MISSING, THR_RELAXED);
     thr_store(&mprotect_guards_n, MPROTECT_GUARDS_MAX - 40, THR_RELAXED);
     size_t guarded = 0, canaries = 0;
     for (int i = 0; i < 80; i++)
         *(take()->canary ? &canaries : &guarded) += 1;
     no_guard_install = false;
-    thr_store(&guard_install_missing, 0, THR_RELAXED);
+    thr_store(&guard_install, GUARD_UNTRIED, THR_RELAXED);
     assert_true(guarded >= 16 && guarded <= 40 && canaries >= 40);
 }
 
