@@ -46,24 +46,33 @@ static void wake_loop(struct thr_worker *w)
     w->rt->driver->wake(w->loop);
 }
 
-void thr_idle_notify(struct thr_runtime *rt, struct thr_worker *by)
+/* The right to wake one: true if somebody sleeps and nobody searches; then we count as the searcher, in the name of the one
+ * we are about to wake. */
+static bool begin_waking(struct thr_runtime *rt)
 {
     uint32_t word = thr_load(&rt->idle.word, THR_SEQ_CST); /* (A) */
     do {
         if (word < ONE_SLEEPING || (word & SEARCHING_MASK))
-            return; /* nobody to wake, or somebody who will look (P2) */
+            return false; /* nobody to wake, or somebody who will look (P2) */
     } while (!thr_cas_weak(&rt->idle.word, &word, word + 1, THR_SEQ_CST, THR_SEQ_CST));
-    /* From here on we are the searcher, in the name of the one we wake. */
-    struct thr_worker *w = claim_any(rt);
-    if (!w) {
-        /* Those that slept are awake by themselves, and look before they sleep again. */
+    return true;
+}
+
+void thr_idle_notify(struct thr_runtime *rt, struct thr_worker *by)
+{
+    while (begin_waking(rt)) {
+        struct thr_worker *w = claim_any(rt);
+        if (w) {
+            thr_fetch_sub(&rt->idle.word, ONE_SLEEPING, THR_SEQ_CST);
+            if (by)
+                thr_count(&by->counts.wakes, 1);
+            wake_loop(w);
+            return;
+        }
+        /* The one that slept is just getting up by itself. But while we counted as a searcher others have notified nobody
+         * for our sake: so look again. */
         thr_fetch_sub(&rt->idle.word, 1, THR_SEQ_CST);
-        return;
     }
-    thr_fetch_sub(&rt->idle.word, ONE_SLEEPING, THR_SEQ_CST);
-    if (by)
-        thr_count(&by->counts.wakes, 1);
-    wake_loop(w);
 }
 
 bool thr_idle_wake(struct thr_worker *w)
@@ -108,7 +117,7 @@ void thr_idle_search_end(struct thr_worker *w, bool found)
 /* Loads of all queues, each seq_cst (A). */
 static bool work_anywhere(struct thr_runtime *rt)
 {
-    if (thr_load(&rt->ended, THR_SEQ_CST) || !thr_injector_is_empty(&rt->injector))
+    if (thr_runtime_may_be_over(rt) || !thr_injector_is_empty(&rt->injector))
         return true;
     for (unsigned i = 0; i < rt->workers_n; i++)
         if (thr_worker_has_work(&rt->workers[i]))
@@ -135,7 +144,7 @@ static bool standby_begin(struct thr_runtime *rt)
 {
     uint32_t nobody = 0;
     return thr_load(&rt->idle.word, THR_RELAXED) >> SLEEPING_SHIFT < rt->workers_n &&
-           thr_cas(&rt->idle.standby, &nobody, 1, THR_RELAXED, THR_RELAXED);
+           thr_cas(&rt->idle.standby, &nobody, 1, THR_ACQUIRE, THR_RELAXED);
 }
 
 /* Takes over what a worker has left lying that has not picked a task since the last look. */
@@ -159,6 +168,9 @@ static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now
 static void rescue_all(struct thr_worker *w, struct thr_wakeups *out)
 {
     uint64_t now = thr_clock_now();
+    if (now - w->rt->idle.looked_ns < STANDBY_NS)
+        return; /* woken early: nobody can be called stuck after so short a time */
+    w->rt->idle.looked_ns = now;
     for (unsigned i = 0; i < w->rt->workers_n; i++) {
         struct thr_worker *victim = &w->rt->workers[i];
         bool asleep = thr_load(mask_word(w->rt, i), THR_RELAXED) & mask_bit(i);
@@ -187,9 +199,9 @@ static void sleep_in_loop(struct thr_worker *w, struct thr_wakeups *ready)
     unsigned events = w->rt->driver->poll(w->loop, timeout, ready);
     if (!standby)
         return;
-    thr_store(&w->rt->idle.standby, 0, THR_RELAXED);
     if (events == 0)
         rescue_all(w, ready);
+    thr_store(&w->rt->idle.standby, 0, THR_RELEASE); /* -> the next one's swap acquire: looked_ns */
 }
 
 void thr_idle_sleep(struct thr_worker *w)

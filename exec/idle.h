@@ -31,6 +31,8 @@ enum { THR_WORKERS_MAX = 1024 };
 struct thr_idle {
     THR_APART thr_au32 word;
     thr_au32 standby; /* 1: somebody is it */
+    uint64_t
+        looked_ns; /* when the standby looked at the others last; only the standby touches it */
     thr_au64 mask[THR_WORKERS_MAX / 64];
 };
 

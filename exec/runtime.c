@@ -14,7 +14,12 @@
 #include <string.h>
 #include <thrum/error.h>
 
-enum { STACK_DEFAULT = 64 << 10, STACK_MIN = 16 << 10, STACK_MAX = 8 << 20 };
+enum {
+    STACK_DEFAULT = 64 << 10,
+    STACK_MIN = 16 << 10,
+    STACK_MAX = 8 << 20,
+    STACK_FOR_PARENTS = 16 << 10
+};
 
 /* ---- Task records ---- */
 
@@ -106,6 +111,12 @@ static bool all_finished(struct thr_runtime *rt)
     for (unsigned i = 0; i < rt->workers_n; i++)
         spawned += thr_load(&rt->workers[i].counts.spawned, THR_SEQ_CST);
     return finished == spawned;
+}
+
+bool thr_runtime_may_be_over(struct thr_runtime *rt)
+{
+    return thr_load(&rt->ended, THR_SEQ_CST) ||
+           (thr_load(&rt->ending, THR_SEQ_CST) && all_finished(rt));
 }
 
 bool thr_runtime_is_over(struct thr_runtime *rt)
@@ -211,7 +222,8 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     rt->driver = thr_driver_current();
     thr_scope_init_root(&rt->root);
     thr_task_pool_init(&rt->tasks, rt);
-    thr_stack_pool_init(&rt->stacks, opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT);
+    rt->stack_bytes = opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT;
+    thr_stack_pool_init(&rt->stacks, rt->stack_bytes + STACK_FOR_PARENTS);
     unsigned n = workers_wanted(opts);
     rt->workers = workers_new(n);
     if (!rt->workers)

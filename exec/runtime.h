@@ -26,6 +26,8 @@ struct thr_runtime {
     struct thr_injector injector;
     struct thr_task_pool tasks;
     struct thr_stack_pool stacks;
+    size_t
+        stack_bytes; /* what each task may use; the stacks are a little larger (thr_worker_run_children()) */
     struct thr_blocking blocking;
     thr_au32 visitors; /* foreign threads that are waking a task of ours: the end waits for them */
     thr_au32 ending;   /* 1: the first task has returned */
@@ -38,6 +40,10 @@ void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int re
 
 /* Gives a record back that was never queued. */
 void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task);
+
+/* True if the runtime has ended, or the counts say that it may: a worker's last look before it sleeps. Two workers that end
+ * their last tasks at once may each have missed the other's count before. Context: any worker. */
+bool thr_runtime_may_be_over(struct thr_runtime *rt);
 
 /* True if no task is left and none can come: then the caller ends its loop. Context: an idle worker. */
 bool thr_runtime_is_over(struct thr_runtime *rt);

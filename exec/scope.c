@@ -228,6 +228,11 @@ int thrum_scope_spawn(thrum_scope *scope, thrum_fn *fn, void *arg)
 static void await_children(struct thr_scope *s)
 {
     thr_lock(&s->lock);
+    if (s->pending > 0) {
+        thr_unlock(&s->lock);
+        thr_worker_run_children(s);
+        thr_lock(&s->lock);
+    }
     while (s->pending > 0) {
         struct thr_waiter w;
         thr_wait_begin(&w, true); /* the children are cancelled, their owner waits for them */
@@ -246,7 +251,6 @@ int thrum_scope_close(thrum_scope *scope)
     struct thrum_task *task = thr_task_self();
     THR_ASSERT(s->owner == task &&
                task->limit == &s->limit); /* innermost first, by who opened it */
-    thr_worker_run_children(s);
     await_children(s);
     unlink_from_parent(s);
     task->limit = s->limit.outer;

@@ -91,22 +91,15 @@ void thrum_mutex_unlock(thrum_mutex *m)
 
 /* ---- Event: extra is 1 while it is set ---- */
 
-enum { EVENT_BATCH = 256 }; /* woken at a time: the lock is not held for a million waiters */
-
 void thrum_event_set(thrum_event *e)
 {
     struct waitq *q = of(&e->q);
-    bool more = true;
-    while (more) {
-        struct thr_wakeups out = {0};
-        thr_lock(&q->lock);
-        thr_store(&q->extra, 1, THR_RELEASE); /* -> the fast path of wait, load acquire */
-        for (int i = 0; i < EVENT_BATCH && more; i++)
-            more = thr_waitlist_fire_one(&q->list, THR_FIRED_OK, &out, NULL);
-        more = q->list.head != NULL;
-        thr_unlock(&q->lock); /* with nobody left to wait this is the last touch */
-        thr_wakeups_run(&out);
-    }
+    struct thr_wakeups out = {0};
+    thr_lock(&q->lock); /* once for all: in pieces, a clear in between would be undone */
+    thr_store(&q->extra, 1, THR_RELEASE); /* -> thrum_event_is_set(), load acquire */
+    thr_waitlist_fire_all(&q->list, THR_FIRED_OK, &out);
+    thr_unlock(&q->lock);
+    thr_wakeups_run(&out);
 }
 
 void thrum_event_clear(thrum_event *e)

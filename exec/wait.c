@@ -94,6 +94,8 @@ static void wake_from_outside(struct thr_runtime *rt, struct thrum_task *task)
 
 void thr_wakeups_run(struct thr_wakeups *out)
 {
+    if (!out->head)
+        return;
     struct thr_worker *self = thr_worker_self();
     struct thr_wakeups here = {0};
     for (struct thrum_task *t = out->head, *next; t; t = next) {

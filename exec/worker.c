@@ -157,6 +157,7 @@ static struct thrum_task *take_queued(struct thr_worker *w)
 {
     struct thrum_task *t = NULL;
     w->next_run = 0;
+    w->inline_run = 0;
     unsigned n = ++w->pick_count;
     if (n % 32 == 0)
         t = thr_deque_steal(&w->forks, NULL);
@@ -305,7 +306,8 @@ static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *
 }
 
 /* Where each stack begins. A burst of new tasks runs here one after the other, without a switch. */
-THR_NORETURN void thr_task_root(void);
+THR_NORETURN __attribute__((used)) void
+thr_task_root(void); /* used: by thr_context_entry() alone */
 void thr_task_root(void)
 {
     thr_asan_arrive(NULL);
@@ -327,10 +329,11 @@ void thr_task_root(void)
 
 /* ---- Fork-join ---- */
 
-static bool stack_has_room(const struct thrum_task *task)
+/* A child gets as much stack as any task was promised: stacks are larger than that by what parents may have used up. */
+static bool stack_has_room(const struct thr_worker *w, const struct thrum_task *task)
 {
     const char *here = __builtin_frame_address(0);
-    return (size_t)(here - task->stack->bottom) > task->stack->bytes / 2;
+    return (size_t)(here - task->stack->bottom) >= w->rt->stack_bytes;
 }
 
 /* The newest spawned task, if it is a child of the scope. */
@@ -341,6 +344,7 @@ static struct thrum_task *take_child(struct thr_worker *w, struct thr_scope *sco
         return t;
     int err = thr_deque_push(&w->forks, t); /* into the place it has just left */
     THR_ASSERT(!err);
+    thr_idle_notify(w->rt, w); /* a thief may have looked while it was out */
     return NULL;
 }
 
@@ -349,6 +353,9 @@ static void run_child(struct thrum_task *parent, struct thrum_task *child)
 {
     struct thr_worker *w = thr_worker_self();
     child->stack = parent->stack;
+    if (--w->picks_to_poll == 0)
+        thr_worker_poll(w); /* a tree of joins may go on for long without any pick */
+    w->inline_run++;
     set_current(w, child);
     thr_count(&w->counts.picks, 1);
     int result = child->fn(child->u.arg);
@@ -360,15 +367,18 @@ static void run_child(struct thrum_task *parent, struct thrum_task *child)
 void thr_worker_run_children(struct thr_scope *scope)
 {
     struct thrum_task *parent = thr_task_self();
-    for (unsigned n = 1; stack_has_room(parent); n++) {
-        struct thrum_task *child = take_child(thr_worker_self(), scope);
+    struct thr_worker *w = thr_worker_self();
+    while (stack_has_room(w, parent)) {
+        struct thrum_task *child = take_child(w, scope);
         if (!child)
             return;
         run_child(parent, child);
-        if (n % CHILDREN_IN_A_ROW == 0) {
-            thr_worker_self()->picks_to_poll = 1;
-            thr_worker_suspend(THR_AFTER_YIELD);
-        }
+        w = thr_worker_self();
+        if (w->inline_run < CHILDREN_IN_A_ROW)
+            continue;
+        w->inline_run = 0;
+        thr_worker_suspend(THR_AFTER_YIELD); /* the other tasks of this worker have their turn */
+        w = thr_worker_self();
     }
 }
 

@@ -52,6 +52,7 @@ struct thr_worker {
     struct thr_stack *after_stack;
 
     unsigned budget;        /* operations without suspending that are left to the current slice */
+    unsigned inline_run;    /* children run at a join since the last pick from a queue */
     unsigned next_run;      /* tasks taken from `next` in a row */
     unsigned picks_to_poll; /* until the outside world is looked at */
     unsigned poll_interval; /* adapts so that this is every 100 to 200 us */

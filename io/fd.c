@@ -7,6 +7,7 @@
 #include "io/sys.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <thrum/error.h>
 
@@ -108,9 +109,9 @@ static uint64_t entry_begin(struct thr_fd *f, int fd, uint32_t ready, void *loop
 static int fd_register(struct thr_fd **out, int fd, uint32_t ready)
 {
     *out = NULL;
-    void *loop = thr_driver_loop();
-    if (!loop)
+    if (thrum_worker_index() == UINT_MAX)
         return THRUM_ENOTTASK;
+    void *loop = thr_driver_loop();
     struct thr_fd *f = entry_new();
     if (!f)
         return -ENOMEM;
@@ -187,8 +188,11 @@ static int fd_end(struct thr_fd *f)
     begin_closing(f);
     wait_for_users(f);
     int fd = f->fd;
+    thr_lock(
+        &f->lock); /* a thread that closes while the runtime ends: the loop is there as long as it is here */
     if (f->loop)
         thr_loop_backend()->unwatch(f->loop, fd);
+    thr_unlock(&f->lock);
     return fd;
 }
 

@@ -145,8 +145,8 @@ static int sleep_in(struct epoll_loop *l, struct epoll_event *events, uint64_t t
     if (!thr_cas(&l->state, &awake, ASLEEP, THR_SEQ_CST, THR_SEQ_CST))
         timeout_ns = 0; /* RUNG */
     int n = harvest(l, events, timeout_ns);
-    thr_store(&l->state, AWAKE,
-              THR_SEQ_CST); /* takes every ring up to here: its work is looked for next */
+    thr_xchg(&l->state, AWAKE,
+             THR_SEQ_CST); /* takes every ring up to here: its work is looked for next */
     return n;
 }
 

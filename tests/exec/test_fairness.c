@@ -294,6 +294,42 @@ static void a_channel_that_is_always_ready_starves_nobody(void **state)
     assert_runs(1, hold_monologue, NULL);
 }
 
+/* A tree of scopes: no task of it ever waits for anything but its children, which run at the joins. */
+static int grow(void *arg)
+{
+    intptr_t depth = (intptr_t)arg;
+    thrum_scope scope;
+    if (depth == 0 || atomic_load(&seen))
+        return 0;
+    thrum_scope_open(&scope, NULL);
+    for (int i = 0; i < 2; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, grow, (void *)(depth - 1)), 0);
+    return thrum_scope_close(&scope);
+}
+
+static int hold_tree(void *arg)
+{
+    thrum_scope scope;
+    int err = 0;
+    atomic_store(&seen, false);
+    thrum_scope_open(&scope, NULL);
+    EXPECT_IS(thrum_scope_spawn(&scope, arg ? say_seen_after_a_while : say_seen, NULL), 0);
+    if (arg)
+        EXPECT_IS(thrum_yield(), 0);
+    while (!atomic_load(&seen) && !err)
+        err = grow((void *)30);
+    return thrum_scope_close(&scope);
+}
+
+static void a_tree_of_joins_starves_nobody(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 2; n++) {
+        assert_runs(n, hold_tree, NULL);
+        assert_runs(n, hold_tree, (void *)1);
+    }
+}
+
 /* ---- Sleeping ---- */
 
 enum { SLEEPERS = 50 };
@@ -357,6 +393,7 @@ int main(void)
         cmocka_unit_test(busy_tasks_do_not_starve_a_timer),
         cmocka_unit_test(a_reader_that_never_has_to_wait_starves_nobody),
         cmocka_unit_test(a_channel_that_is_always_ready_starves_nobody),
+        cmocka_unit_test(a_tree_of_joins_starves_nobody),
         cmocka_unit_test(nobody_wakes_too_early),
         cmocka_unit_test(sleepers_wake_in_the_order_of_their_deadlines),
     };
