@@ -1,213 +1,198 @@
 /* SPDX-License-Identifier: MIT */
-/* Mutex, event, semaphore, wait group: what each promises, and that nothing is lost to a deadline, a cancel or another
- * thread. */
+/* Locks, events, semaphores, wait groups and bells: nothing is lost, and nobody passes who may not. */
 #include "running.h"
 
 #include <thrum/sync.h>
 
-enum { TASKS = 16, ROUNDS = BY_BUILD(3000, 1000, 300) };
+#include "exec/doorbell.h"
 
-static uint64_t some_time(uint64_t *random)
-{
-    return random_below(random, 30) * THRUM_MICROSECOND;
-}
+enum { TASKS = 32, ROUNDS = BY_BUILD(2000, 500, 100), CROWD = BY_BUILD(20000, 5000, 500) };
 
-/* So many tasks of fn, numbered, in one scope that waits for them. */
-static int spawn_numbered(thrum_fn *fn, int n)
+static void spawn(thrum_scope *scope, int n, thrum_fn *fn, void *arg)
 {
-    thrum_scope scope;
-    thrum_scope_open(&scope, NULL);
-    for (uintptr_t i = 0; i < (uintptr_t)n; i++)
-        EXPECT_IS(thrum_scope_spawn(&scope, fn, (void *)i), 0);
-    return thrum_scope_close(&scope);
+    for (int i = 0; i < n; i++)
+        EXPECT_IS(thrum_scope_spawn(scope, fn, arg), 0);
 }
 
 /* ---- Mutex ---- */
 
 static thrum_mutex mutex;
-static size_t counted[2]; /* guarded by mutex */
+static long long counter; /* guarded by mutex */
+static atomic_int inside, gave_up;
 
-static int count_locked(void *arg)
+static void in_the_mutex(void)
 {
-    uint64_t random = (uintptr_t)arg;
+    EXPECT_IS(atomic_fetch_add(&inside, 1), 0);
+    counter++;
+    if (counter % 64 == 0)
+        (void)thrum_yield(); /* with the lock held: the others queue up */
+    atomic_fetch_sub(&inside, 1);
+}
+
+static int lock_and_count(void *arg)
+{
+    (void)arg;
     for (int i = 0; i < ROUNDS; i++) {
-        if (random_below(&random, 4) == 0)
-            while (!thrum_mutex_trylock(&mutex))
-                EXPECT_IS(thrum_yield(), 0);
-        else if (random_below(&random, 4) == 0)
-            thrum_mutex_lock_shielded(&mutex);
-        else
-            EXPECT_IS(thrum_mutex_lock(&mutex), 0);
-        counted[0]++;
-        if (random_below(&random, 3) == 0)
-            EXPECT_IS(thrum_yield(), 0); /* the holder may suspend, and go on elsewhere */
-        counted[1]++;
-        EXPECT_IS(counted[0], counted[1]);
+        EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+        in_the_mutex();
         thrum_mutex_unlock(&mutex);
     }
     return 0;
 }
-
-static int count_all(void *arg)
-{
-    (void)arg;
-    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
-    counted[0] = counted[1] = 0;
-    EXPECT_IS(spawn_numbered(count_locked, TASKS), 0);
-    EXPECT_IS(counted[0], TASKS * ROUNDS);
-    return 0;
-}
-
-static void a_mutex_has_one_holder(void **state)
-{
-    (void)state;
-    FOR_WORKERS(n)
-    assert_runs(*n, count_all, NULL);
-}
-
-static int came[TASKS], came_n; /* guarded by mutex */
-
-static int note_order(void *arg)
-{
-    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
-    came[came_n++] = (int)(intptr_t)arg;
-    thrum_mutex_unlock(&mutex);
-    return 0;
-}
-
-/* On one worker we know who waits already: each is let to its place in the queue before the next is spawned. */
-static int queue_up(void *arg)
-{
-    thrum_scope scope;
-    (void)arg;
-    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
-    came_n = 0;
-    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
-    thrum_scope_open(&scope, NULL);
-    for (intptr_t i = 0; i < TASKS; i++) {
-        EXPECT_IS(thrum_scope_spawn(&scope, note_order, (void *)i), 0);
-        for (int k = 0; k < 50; k++)
-            EXPECT_IS(thrum_yield(), 0);
-    }
-    thrum_mutex_unlock(&mutex);
-    EXPECT(!thrum_mutex_trylock(&mutex)); /* handed to the first who waited, not to who comes by */
-    EXPECT_IS(thrum_scope_close(&scope), 0);
-    EXPECT_IS(came_n, TASKS);
-    for (int i = 0; i < TASKS; i++)
-        EXPECT_IS(came[i], i);
-    return 0;
-}
-
-static void a_mutex_is_handed_over_in_order(void **state)
-{
-    (void)state;
-    assert_runs(1, queue_up, NULL);
-}
-
-static atomic_int got_n, missed_n;
 
 static int lock_hastily(void *arg)
 {
-    uint64_t random = (uintptr_t)arg + 1;
+    uint64_t random = (uint64_t)(uintptr_t)arg;
     for (int i = 0; i < ROUNDS; i++) {
         thrum_timeout limit;
-        thrum_scope scope;
-        thrum_scope_open(&scope, NULL);
-        if (random_below(&random, 8) == 0)
-            thrum_scope_cancel(&scope);
-        thrum_timeout_begin(&limit, some_time(&random));
+        thrum_timeout_begin(&limit, random_below(&random, 20) * THRUM_MICROSECOND);
         int err = thrum_mutex_lock(&mutex);
-        bool own = thrum_timeout_end(&limit);
-        (void)thrum_scope_close(&scope);
-        EXPECT(err == 0 || err == -ECANCELED || (err == -ETIMEDOUT && own));
-        atomic_fetch_add(err ? &missed_n : &got_n, 1);
-        if (err)
+        thrum_timeout_end(&limit);
+        EXPECT(err == 0 || err == -ETIMEDOUT);
+        if (err) {
+            atomic_fetch_add(&gave_up, 1);
             continue;
-        counted[0]++;
-        if (random_below(&random, 3) == 0)
-            EXPECT_IS(thrum_sleep(some_time(&random)), 0);
-        counted[1]++;
-        EXPECT_IS(counted[0], counted[1]);
+        }
+        in_the_mutex();
         thrum_mutex_unlock(&mutex);
     }
     return 0;
 }
 
-static int all_hasty(void *arg)
-{
-    (void)arg;
-    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
-    counted[0] = counted[1] = 0;
-    atomic_store(&got_n, 0);
-    atomic_store(&missed_n, 0);
-    EXPECT_IS(spawn_numbered(lock_hastily, TASKS), 0);
-    EXPECT_IS(atomic_load(&got_n), counted[0]);
-    EXPECT(atomic_load(&missed_n) > 0);
-    EXPECT(thrum_mutex_trylock(&mutex)); /* nobody has it, nobody left with it */
-    return 0;
-}
-
-static void no_lock_is_lost_to_a_deadline_or_cancel(void **state)
-{
-    (void)state;
-    FOR_WORKERS(n)
-    assert_runs(*n, all_hasty, NULL);
-}
-
-static int lock_for_clean_up(void *arg)
-{
-    (void)arg;
-    EXPECT(thrum_mutex_lock(&mutex) < 0); /* -ETIMEDOUT if it comes before the cancel */
-    thrum_mutex_lock_shielded(&mutex);    /* waits: the owner holds it */
-    counted[0]++;
-    thrum_mutex_unlock(&mutex);
-    return -ECANCELED;
-}
-
-static int lock_shielded(void *arg)
+static int contend(void *arg)
 {
     thrum_scope scope;
-    thrum_timeout limit;
-    (void)arg;
     mutex = (thrum_mutex)THRUM_MUTEX_INIT;
-    counted[0] = 0;
-    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
-    thrum_timeout_begin(&limit, 0); /* nor does a deadline matter */
+    counter = 0;
+    atomic_store(&gave_up, 0);
     thrum_scope_open(&scope, NULL);
-    for (int i = 0; i < TASKS; i++)
-        EXPECT_IS(thrum_scope_spawn(&scope, lock_for_clean_up, NULL), 0);
-    thrum_scope_cancel(&scope);
-    for (int i = 0; i < 200; i++)
-        (void)thrum_yield();
+    for (intptr_t i = 1; i <= TASKS; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, arg ? lock_hastily : lock_and_count, (void *)i), 0);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    EXPECT_IS(counter, (long long)TASKS * ROUNDS - atomic_load(&gave_up));
+    EXPECT(thrum_mutex_trylock(&mutex)); /* nobody holds it any more */
+    EXPECT(!thrum_mutex_trylock(&mutex));
     thrum_mutex_unlock(&mutex);
-    EXPECT_IS(thrum_scope_close(&scope), -ECANCELED);
-    (void)thrum_timeout_end(&limit);
-    EXPECT_IS(counted[0], TASKS);
     return 0;
 }
 
-static void a_shielded_lock_is_had_in_a_cancelled_scope(void **state)
+static void one_task_at_a_time_is_in_a_mutex(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
-    assert_runs(*n, lock_shielded, NULL);
+    assert_runs(*n, contend, NULL);
+}
+
+static void a_deadline_loses_no_lock(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    assert_runs(*n, contend, (void *)1);
+}
+
+static int order[TASKS];
+static int order_n; /* both guarded by mutex */
+static atomic_int queued_n;
+
+static int queue_up(void *arg)
+{
+    atomic_fetch_add(&queued_n, 1);
+    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+    order[order_n++] = (int)(intptr_t)arg;
+    thrum_mutex_unlock(&mutex);
+    return 0;
+}
+
+/* On one worker: a task that has been counted has gone on until it waits when another one runs. */
+static int hand_over_in_order(void *arg)
+{
+    thrum_scope scope;
+    (void)arg;
+    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
+    order_n = 0;
+    atomic_store(&queued_n, 0);
+    thrum_scope_open(&scope, NULL);
+    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+    for (intptr_t i = 0; i < TASKS; i++) {
+        EXPECT_IS(thrum_scope_spawn(&scope, queue_up, (void *)i), 0);
+        while (atomic_load(&queued_n) <= i)
+            EXPECT_IS(thrum_yield(), 0);
+    }
+    thrum_mutex_unlock(&mutex);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    for (int i = 0; i < TASKS; i++)
+        EXPECT_IS(order[i], i);
+    return 0;
+}
+
+static void a_mutex_goes_to_who_came_first(void **state)
+{
+    (void)state;
+    assert_runs(1, hand_over_in_order, NULL);
+}
+
+static int lock_in_cancelled_scope(void *arg)
+{
+    thrum_scope scope;
+    (void)arg;
+    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
+    thrum_scope_open(&scope, NULL);
+    thrum_scope_cancel(&scope);
+    EXPECT_IS(thrum_mutex_lock(&mutex), -ECANCELED);
+    EXPECT(thrum_mutex_trylock(&mutex));
+    thrum_mutex_unlock(&mutex);
+    thrum_mutex_lock_shielded(&mutex);
+    thrum_mutex_unlock(&mutex);
+    EXPECT_IS(thrum_scope_close(&scope), -ECANCELED);
+    return 0;
+}
+
+static int clean_up(void *arg)
+{
+    (void)arg;
+    EXPECT_IS(thrum_sleep(THRUM_NEVER), -ECANCELED);
+    thrum_mutex_lock_shielded(&mutex); /* waits although it is cancelled */
+    counter++;
+    thrum_mutex_unlock(&mutex);
+    return 0;
+}
+
+static int clean_up_with_the_lock(void *arg)
+{
+    thrum_scope scope;
+    (void)arg;
+    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
+    counter = 0;
+    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+    thrum_scope_open(&scope, NULL);
+    spawn(&scope, TASKS, clean_up, NULL);
+    for (int i = 0; i < 100; i++)
+        (void)thrum_yield();
+    thrum_scope_cancel(&scope);
+    for (int i = 0; i < 100; i++)
+        (void)thrum_yield();
+    EXPECT_IS(counter, 0);
+    thrum_mutex_unlock(&mutex);
+    EXPECT_IS(thrum_scope_close(&scope), -ECANCELED);
+    EXPECT_IS(counter, TASKS);
+    return 0;
+}
+
+static void clean_up_gets_the_lock_though_cancelled(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    {
+        assert_runs(*n, lock_in_cancelled_scope, NULL);
+        assert_runs(*n, clean_up_with_the_lock, NULL);
+    }
 }
 
 /* ---- Event ---- */
 
-enum { CROWD = BY_BUILD(3000, 1000, 500) };
-
-static thrum_event event;
-static thrum_wait_group inside;
-
-static int await_event(void *arg)
+static int wait_for(void *arg)
 {
-    (void)arg;
-    EXPECT(!thrum_event_is_set(&event));
-    thrum_wait_group_done(&inside);
-    EXPECT_IS(thrum_event_wait(&event), 0);
-    atomic_fetch_add(&got_n, 1);
-    return 0;
+    return thrum_event_wait(arg);
 }
 
 static void *set_from_outside(void *arg)
@@ -216,128 +201,120 @@ static void *set_from_outside(void *arg)
     return NULL;
 }
 
-static int set_once(void *arg)
+static int events(void *arg)
 {
-    bool outside = (uintptr_t)arg;
-    pthread_t thread;
+    thrum_event event = THRUM_EVENT_INIT;
     thrum_scope scope;
-    event = (thrum_event)THRUM_EVENT_INIT;
-    inside = (thrum_wait_group)THRUM_WAIT_GROUP_INIT;
-    atomic_store(&got_n, 0);
-    thrum_wait_group_add(&inside, CROWD);
-    thrum_scope_open(&scope, NULL);
-    for (int i = 0; i < CROWD; i++)
-        EXPECT_IS(thrum_scope_spawn(&scope, await_event, NULL), 0);
-    EXPECT_IS(thrum_wait_group_wait(&inside), 0);
-    EXPECT_IS(atomic_load(&got_n), 0);
-    if (outside)
-        EXPECT_IS(pthread_create(&thread, NULL, set_from_outside, &event), 0);
-    else
-        thrum_event_set(&event);
-    EXPECT_IS(thrum_event_wait(&event), 0);
-    EXPECT(thrum_event_is_set(&event));
-    EXPECT_IS(thrum_event_wait(&event), 0); /* it stays so */
-    EXPECT_IS(thrum_scope_close(&scope), 0);
-    EXPECT_IS(atomic_load(&got_n), CROWD);
-    if (outside)
-        pthread_join(thread, NULL);
-    thrum_event_clear(&event);
-    EXPECT(!thrum_event_is_set(&event));
-    thrum_timeout limit;
-    thrum_timeout_begin(&limit, 0);
-    EXPECT_IS(thrum_event_wait(&event), -ETIMEDOUT);
-    EXPECT(thrum_timeout_end(&limit));
-    return 0;
-}
-
-static void setting_an_event_wakes_all(void **state)
-{
-    (void)state;
-    FOR_WORKERS(n)
-    for (uintptr_t outside = 0; outside < 2; outside++)
-        assert_runs(*n, set_once, (void *)outside);
-}
-
-static atomic_bool cleared;
-
-static int clear_if_first(void *arg)
-{
-    (void)arg;
-    thrum_wait_group_done(&inside);
-    EXPECT_IS(thrum_event_wait(&event), 0);
-    if (atomic_fetch_add(&got_n, 1) == 0) {
-        thrum_event_clear(&event);
-        atomic_store(&cleared, true);
-    }
-    return 0;
-}
-
-/* Setting is over as a whole before anybody wakes, however many there are: what the first one clears stays so. */
-static int set_and_clear(void *arg)
-{
     pthread_t thread;
     (void)arg;
-    for (int i = 0; i < 10; i++) {
-        thrum_scope scope;
-        event = (thrum_event)THRUM_EVENT_INIT;
-        inside = (thrum_wait_group)THRUM_WAIT_GROUP_INIT;
-        atomic_store(&got_n, 0);
-        atomic_store(&cleared, false);
-        thrum_wait_group_add(&inside, CROWD);
+    EXPECT(!thrum_event_is_set(&event));
+    for (int outside = 0; outside < 2; outside++) {
         thrum_scope_open(&scope, NULL);
-        for (int k = 0; k < CROWD; k++)
-            EXPECT_IS(thrum_scope_spawn(&scope, clear_if_first, NULL), 0);
-        EXPECT_IS(thrum_wait_group_wait(&inside), 0);
-        EXPECT_IS(pthread_create(&thread, NULL, set_from_outside, &event), 0);
-        EXPECT_IS(until_set(&cleared), 0);
-        pthread_join(thread, NULL);
-        EXPECT(!thrum_event_is_set(&event));
-        thrum_event_set(&event); /* who came too late for the first */
+        spawn(&scope, CROWD, wait_for, &event);
+        for (int i = 0; i < 50; i++)
+            EXPECT_IS(thrum_yield(), 0);
+        if (outside)
+            EXPECT_IS(pthread_create(&thread, NULL, set_from_outside, &event), 0);
+        else
+            thrum_event_set(&event);
         EXPECT_IS(thrum_scope_close(&scope), 0);
+        if (outside)
+            pthread_join(thread, NULL);
+        EXPECT(thrum_event_is_set(&event));
+        EXPECT_IS(thrum_event_wait(&event), 0);
+        thrum_event_clear(&event);
+        EXPECT(!thrum_event_is_set(&event));
+        thrum_timeout limit;
+        thrum_timeout_begin(&limit, 0);
+        EXPECT_IS(thrum_event_wait(&event), -ETIMEDOUT);
+        thrum_timeout_end(&limit);
     }
     return 0;
 }
 
-static void setting_is_one_step(void **state)
+static void an_event_wakes_all_and_stays_set(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
-    assert_runs(*n, set_and_clear, NULL);
+    assert_runs(*n, events, NULL);
 }
 
-/* The event lies where whoever waited frees it as soon as it may: no waker may touch it after that. */
-static int wait_and_free(void *arg)
-{
-    uint64_t random = (uintptr_t)arg + 1;
-    for (int i = 0; i < ROUNDS / 10; i++) {
-        pthread_t thread;
-        thrum_timeout limit;
-        thrum_event *own = malloc(sizeof(*own));
-        *own = (thrum_event)THRUM_EVENT_INIT;
-        EXPECT_IS(pthread_create(&thread, NULL, set_from_outside, own), 0);
-        thrum_timeout_begin(&limit, some_time(&random));
-        int err = thrum_event_wait(own);
-        (void)thrum_timeout_end(&limit);
-        if (err)
-            pthread_join(thread, NULL); /* it may still be on its way */
-        free(own);
-        if (!err)
-            pthread_join(thread, NULL);
-    }
-    return 0;
-}
+/* Many wait; the first that is woken clears the event, and then it is clear: setting it in pieces would set it again behind
+ * that one's back. */
+static thrum_event cleared;
+static atomic_bool was_cleared;
+static thrum_wait_group waiting;
 
-static int all_wait_and_free(void *arg)
+static int wait_and_clear(void *arg)
 {
     (void)arg;
-    return spawn_numbered(wait_and_free, 4);
+    thrum_wait_group_done(&waiting);
+    int err = thrum_event_wait(&cleared);
+    if (!err && !atomic_exchange(&was_cleared, true))
+        thrum_event_clear(&cleared);
+    return err;
 }
 
-static void who_was_woken_may_free_the_event(void **state)
+static int clear_behind_the_set(void *arg)
+{
+    (void)arg;
+    for (int round = 0; round < 20; round++) {
+        thrum_scope scope;
+        cleared = (thrum_event)THRUM_EVENT_INIT;
+        thrum_wait_group_add(&waiting, 1000);
+        thrum_scope_open(&scope, NULL);
+        spawn(&scope, 1000, wait_and_clear, NULL);
+        EXPECT_IS(thrum_wait_group_wait(&waiting), 0);
+        for (int i = 0; i < 10; i++)
+            EXPECT_IS(thrum_yield(), 0);
+        atomic_store(&was_cleared, false);
+        thrum_event_set(&cleared);
+        EXPECT_IS(until_set(&was_cleared), 0);
+        thrum_scope_cancel(&scope); /* who came to the event only after the clear waits still */
+        (void)thrum_scope_close(&scope);
+        EXPECT(!thrum_event_is_set(&cleared));
+    }
+    return 0;
+}
+
+static void an_event_that_is_cleared_stays_so(void **state)
+{
+    (void)state;
+    waiting = (thrum_wait_group)THRUM_WAIT_GROUP_INIT;
+    FOR_WORKERS(n)
+    assert_runs(*n, clear_behind_the_set, NULL);
+}
+
+/* The event is gone as soon as the waiters have returned. */
+static int event_on_a_short_stack(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        thrum_event event = THRUM_EVENT_INIT;
+        pthread_t thread;
+        if (i % 50 == 0) {
+            EXPECT_IS(pthread_create(&thread, NULL, set_from_outside, &event), 0);
+            EXPECT_IS(thrum_event_wait(&event), 0);
+            memset(&event, 0xA5, sizeof(event)); /* the thread may still run, but is done with it */
+            pthread_join(thread, NULL);
+        } else {
+            thrum_scope scope;
+            thrum_scope_open(&scope, NULL);
+            spawn(&scope, 1, wait_for, &event);
+            (void)thrum_yield();
+            thrum_event_set(&event);
+            EXPECT_IS(thrum_scope_close(&scope), 0);
+            memset(&event, 0xA5, sizeof(event));
+        }
+    }
+    return 0;
+}
+
+static void an_event_may_go_when_its_waiters_have(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
-    assert_runs(*n, all_wait_and_free, NULL);
+    assert_runs(*n, event_on_a_short_stack, NULL);
 }
 
 /* ---- Semaphore ---- */
@@ -347,43 +324,40 @@ enum { PERMITS = 3 };
 static thrum_sem sem;
 static atomic_int holders;
 
-static int take_hastily(void *arg)
+static int take_and_give(void *arg)
 {
-    uint64_t random = (uintptr_t)arg + 7;
+    uint64_t random = (uint64_t)(uintptr_t)arg;
     for (int i = 0; i < ROUNDS; i++) {
         thrum_timeout limit;
-        thrum_scope scope;
-        thrum_scope_open(&scope, NULL);
-        if (random_below(&random, 8) == 0)
-            thrum_scope_cancel(&scope);
-        thrum_timeout_begin(&limit, some_time(&random));
-        int err = 0;
-        if (random_below(&random, 4) == 0)
-            err = thrum_sem_try_acquire(&sem) ? 0 : -EAGAIN;
-        else
-            err = thrum_sem_acquire(&sem);
-        (void)thrum_timeout_end(&limit);
-        (void)thrum_scope_close(&scope);
+        thrum_timeout_begin(&limit, random_below(&random, 20) * THRUM_MICROSECOND);
+        int err = random_below(&random, 5) == 0 ? (thrum_sem_try_acquire(&sem) ? 0 : -EAGAIN)
+                                                : thrum_sem_acquire(&sem);
+        thrum_timeout_end(&limit);
+        EXPECT(err == 0 || err == -ETIMEDOUT || err == -EAGAIN);
         if (err)
             continue;
         EXPECT(atomic_fetch_add(&holders, 1) < PERMITS);
-        if (random_below(&random, 3) == 0)
-            EXPECT_IS(thrum_yield(), 0);
+        if (i % 16 == 0)
+            (void)thrum_yield();
         atomic_fetch_sub(&holders, 1);
         thrum_sem_release(&sem);
     }
     return 0;
 }
 
-static int all_take(void *arg)
+static int permits(void *arg)
 {
+    thrum_scope scope;
     (void)arg;
     thrum_sem_init(&sem, PERMITS);
     atomic_store(&holders, 0);
-    EXPECT_IS(spawn_numbered(take_hastily, TASKS), 0);
-    for (int i = 0; i < PERMITS; i++)
+    thrum_scope_open(&scope, NULL);
+    for (intptr_t i = 1; i <= TASKS; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, take_and_give, (void *)i), 0);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    for (int i = 0; i < PERMITS; i++) /* all there, and no more */
         EXPECT(thrum_sem_try_acquire(&sem));
-    EXPECT(!thrum_sem_try_acquire(&sem)); /* neither fewer nor more than at first */
+    EXPECT(!thrum_sem_try_acquire(&sem));
     return 0;
 }
 
@@ -391,37 +365,30 @@ static void permits_are_neither_lost_nor_made(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
-    assert_runs(*n, all_take, NULL);
+    assert_runs(*n, permits, NULL);
 }
 
 static void *release_from_outside(void *arg)
 {
-    for (int i = 0; i < ROUNDS; i++)
+    for (int i = 0; i < 1000; i++)
         thrum_sem_release(arg);
     return NULL;
 }
 
-static int take_some(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < ROUNDS / 4; i++)
-        EXPECT_IS(thrum_sem_acquire(&sem), 0);
-    return 0;
-}
-
 static int take_from_outside(void *arg)
 {
+    static thrum_sem empty = THRUM_SEM_INIT(0);
     pthread_t thread;
     (void)arg;
-    thrum_sem_init(&sem, 0);
-    EXPECT_IS(pthread_create(&thread, NULL, release_from_outside, &sem), 0);
-    EXPECT_IS(spawn_numbered(take_some, 4), 0);
+    EXPECT_IS(pthread_create(&thread, NULL, release_from_outside, &empty), 0);
+    for (int i = 0; i < 1000; i++)
+        EXPECT_IS(thrum_sem_acquire(&empty), 0);
     pthread_join(thread, NULL);
-    EXPECT(!thrum_sem_try_acquire(&sem));
+    EXPECT(!thrum_sem_try_acquire(&empty));
     return 0;
 }
 
-static void any_thread_may_release(void **state)
+static void threads_give_permits(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
@@ -430,68 +397,124 @@ static void any_thread_may_release(void **state)
 
 /* ---- Wait group ---- */
 
-static int finish_some(void *arg)
+static thrum_wait_group group;
+static atomic_int done_n;
+
+static int be_done(void *arg)
 {
-    thrum_wait_group *g = arg;
+    (void)arg;
     (void)thrum_yield();
-    atomic_fetch_add(&got_n, 1);
-    thrum_wait_group_done(g);
+    atomic_fetch_add(&done_n, 1);
+    thrum_wait_group_done(&group);
     return 0;
 }
 
-static int await_group(void *arg)
+static void *done_from_outside(void *arg)
 {
-    EXPECT_IS(thrum_wait_group_wait(arg), 0);
-    EXPECT(atomic_load(&got_n) >= TASKS);
-    return 0;
+    (void)arg;
+    atomic_fetch_add(&done_n, 1);
+    thrum_wait_group_done(&group);
+    return NULL;
 }
 
 static int wait_for_group(void *arg)
 {
-    thrum_wait_group g = THRUM_WAIT_GROUP_INIT;
     (void)arg;
-    EXPECT_IS(thrum_wait_group_wait(&g), 0); /* nothing to wait for */
-    for (int round = 0; round < ROUNDS / 10; round++) {
-        thrum_scope scope;
-        atomic_store(&got_n, 0);
-        thrum_wait_group_add(&g, TASKS);
-        thrum_scope_open(&scope, NULL);
-        for (int i = 0; i < 3; i++)
-            EXPECT_IS(thrum_scope_spawn(&scope, await_group, &g), 0);
-        for (int i = 0; i < TASKS; i++)
-            EXPECT_IS(thrum_scope_spawn(&scope, finish_some, &g), 0);
-        thrum_timeout limit;
-        thrum_timeout_begin(&limit, 0);
-        int err = thrum_wait_group_wait(&g);
-        EXPECT(err == -ETIMEDOUT || (err == 0 && atomic_load(&got_n) == TASKS));
-        (void)thrum_timeout_end(&limit);
-        EXPECT_IS(thrum_wait_group_wait(&g), 0);
-        EXPECT_IS(atomic_load(&got_n), TASKS);
-        EXPECT_IS(thrum_scope_close(&scope), 0);
-    }
+    EXPECT_IS(thrum_wait_group_wait(&group), 0);
+    EXPECT_IS(atomic_load(&done_n), 1001);
     return 0;
 }
 
-static void a_group_is_waited_for(void **state)
+static int groups(void *arg)
+{
+    thrum_scope scope;
+    pthread_t thread;
+    (void)arg;
+    group = (thrum_wait_group)THRUM_WAIT_GROUP_INIT;
+    atomic_store(&done_n, 0);
+    EXPECT_IS(thrum_wait_group_wait(&group), 0); /* nothing to wait for */
+    thrum_wait_group_add(&group, 1001);
+    thrum_scope_open(&scope, NULL);
+    spawn(&scope, 10, wait_for_group, NULL);
+    spawn(&scope, 1000, be_done, NULL);
+    EXPECT_IS(pthread_create(&thread, NULL, done_from_outside, NULL), 0);
+    EXPECT_IS(wait_for_group(NULL), 0);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static void a_wait_group_waits_for_all(void **state)
 {
     (void)state;
     FOR_WORKERS(n)
-    assert_runs(*n, wait_for_group, NULL);
+    assert_runs(*n, groups, NULL);
+}
+
+/* ---- Doorbell ---- */
+
+static struct thr_doorbell bell;
+static atomic_int letters; /* put before each ring */
+
+static void ring(void *arg, unsigned index)
+{
+    (void)arg;
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) {
+        atomic_fetch_add(&letters, 1);
+        thr_doorbell_ring(&bell);
+    }
+}
+
+static void *ring_all(void *arg)
+{
+    run_team(4, ring, arg);
+    return NULL;
+}
+
+/* Empties the box at each ring. If one were lost, letters would lie there and nobody would come: the run would not end. */
+static int answer(void *arg)
+{
+    pthread_t thread;
+    (void)arg;
+    thr_doorbell_init(&bell);
+    atomic_store(&letters, 0);
+    EXPECT_IS(pthread_create(&thread, NULL, ring_all, NULL), 0);
+    for (int got = 0; got < 4 * ROUNDS;) {
+        struct thr_waiter w;
+        thr_wait_begin(&w, false);
+        if (thr_doorbell_link(&bell, &w))
+            (void)thr_wait_abandon();
+        else
+            EXPECT_IS(thr_wait_park(THRUM_NEVER), THR_FIRED_OK);
+        thr_doorbell_unlink(&bell, &w);
+        got += atomic_exchange(&letters, 0);
+    }
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static void no_ring_is_lost(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    assert_runs(*n, answer, NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_mutex_has_one_holder),
-        cmocka_unit_test(a_mutex_is_handed_over_in_order),
-        cmocka_unit_test(no_lock_is_lost_to_a_deadline_or_cancel),
-        cmocka_unit_test(a_shielded_lock_is_had_in_a_cancelled_scope),
-        cmocka_unit_test(setting_an_event_wakes_all),
-        cmocka_unit_test(setting_is_one_step),
-        cmocka_unit_test(who_was_woken_may_free_the_event),
+        cmocka_unit_test(one_task_at_a_time_is_in_a_mutex),
+        cmocka_unit_test(a_deadline_loses_no_lock),
+        cmocka_unit_test(a_mutex_goes_to_who_came_first),
+        cmocka_unit_test(clean_up_gets_the_lock_though_cancelled),
+        cmocka_unit_test(an_event_wakes_all_and_stays_set),
+        cmocka_unit_test(an_event_that_is_cleared_stays_so),
+        cmocka_unit_test(an_event_may_go_when_its_waiters_have),
         cmocka_unit_test(permits_are_neither_lost_nor_made),
-        cmocka_unit_test(any_thread_may_release),
-        cmocka_unit_test(a_group_is_waited_for),
+        cmocka_unit_test(threads_give_permits),
+        cmocka_unit_test(a_wait_group_waits_for_all),
+        cmocka_unit_test(no_ring_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
