@@ -24,7 +24,8 @@ static void
 assert_text(struct thr_text text, const char *wanted)
 {
     assert_int_equal(text.len, strlen(wanted));
-    assert_memory_equal(text.ptr, wanted, text.len);
+    if (text.len > 0) /* an empty text may have no address */
+        assert_memory_equal(text.ptr, wanted, text.len);
 }
 
 static void the_scan_stops_at_the_first_control_byte_wherever_it_is(void **state)
