@@ -44,7 +44,7 @@ struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void
 void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task)
 {
     thr_task_free(&w->rt->tasks, &w->tasks, task);
-    thr_count(&w->counts.finished, 1);
+    thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);
 }
 
 static void interrupt_in_root(struct thrum_task *task, void *arg)
@@ -190,7 +190,7 @@ static unsigned workers_wanted(const thrum_run_opts *opts)
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): only a program that changes its environment meanwhile could harm it */
     const char *env = getenv("THRUM_WORKERS");
     char *end;
-    unsigned long n = env && *env ? strtoul(env, &end, 10) : 0;
+    unsigned long n = env && *env >= '0' && *env <= '9' ? strtoul(env, &end, 10) : 0; /* no sign */
     if (n > 0 && *end == '\0')
         return n > THR_WORKERS_MAX ? THR_WORKERS_MAX : (unsigned)n;
     n = thr_cpus_allowed();

@@ -52,11 +52,12 @@ void thr_stack_pool_init(struct thr_stack_pool *p, size_t bytes)
     p->bytes = (bytes + page - 1) / page * page;
 }
 
-static void region_free(struct thr_stack_region *r)
+static void region_free(const struct thr_stack_pool *p, struct thr_stack_region *r)
 {
     for (size_t i = 0; i < r->carved_n; i++)
         thr_tsan_fiber_free(r->stacks[i].tsan_fiber);
-    thr_asan_reuse(r->base, r->base_bytes); /* the addresses may be mapped again by anybody */
+    thr_asan_reuse(r->base,
+                   r->carved_n * slot_bytes(p)); /* the addresses may be mapped again by anybody */
     munmap(r->base, r->base_bytes);
     munmap(r, sizeof(*r));
 }
@@ -66,7 +67,7 @@ void thr_stack_pool_fini(struct thr_stack_pool *p)
     while (p->regions) {
         struct thr_stack_region *r = p->regions;
         p->regions = r->next;
-        region_free(r);
+        region_free(p, r);
     }
     memset(p, 0, sizeof(*p));
 }

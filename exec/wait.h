@@ -19,7 +19,7 @@
  *              W4  a waiter (it lies on the waiting task's stack) is touched by others only under its object's lock and
  *                  while linked. After parking the task unlinks all its waiters, under those locks, before its frame
  *                  goes: thus nobody is left who could touch it. What the firing side writes for the waiter (an item, a
- *                  count) it writes under that lock, before it fires.
+ *                  count) it writes under that lock: the waiter has it again before it looks.
  *              W5  a timer or cancel that fires changes nothing of the object: no item, permit or lock is lost with it.
  *                  If the object's side fired, the call is a success, whatever deadline passed meanwhile.
  *              W6  a shielded wait is not fired by cancel, nor bounded by the enclosing deadlines.
