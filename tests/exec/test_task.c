@@ -388,8 +388,8 @@ static int read_stats(void *arg)
         EXPECT_IS(thrum_join(w.task, NULL), 0);
     }
     EXPECT_IS(thrum_sleep(1), 0);
-    EXPECT(sum_of_stats().picks >= 200);
-    int err = 0; /* a worker counts what it did shortly after */
+    EXPECT(sum_of_stats().picks >= 100); /* each of them once; who joins may find it done */
+    int err = 0;                         /* a worker counts what it did shortly after */
     while ((sum_of_stats().finished != 100 || sum_of_stats().timers != 1) && !err)
         err = thrum_yield();
     EXPECT_IS(thrum_stats(thrum_workers(), &s), -EINVAL);

@@ -23,7 +23,8 @@ static struct thr_text T(const char *string) {
 static void
 assert_text(struct thr_text text, const char *wanted)
 {
-    assert_int_equal(text.len, strlen(wanted));
+    assert_non_null(wanted);
+    assert_int_equal(text.len, strlen(wanted ? wanted : ""));
     if (text.len > 0) /* an empty text may have no address */
         assert_memory_equal(text.ptr, wanted, text.len);
 }

@@ -310,7 +310,7 @@ static void a_passing_fault_is_tried_again(void **state)
     free(dir);
 
     const struct sup_script stalled[] = {SCRIPT(silent), SCRIPT(says_ok)};
-    run_retrying(&r, stalled, 2, "--retry 1 --max-time 0.3", 2);
+    run_retrying(&r, stalled, 2, "--retry 1 --max-time 2", 2);
     expect_exit(&r, 0);
     sup_run_result_free(&r);
 }
