@@ -257,7 +257,6 @@ static void a_deadline_ends_the_look_up_and_a_late_answer_is_kept(void **state)
     assert_int_equal(session_run(&s), 0);
     assert_int_equal(a[0].err, -ETIMEDOUT);
     assert_int_equal(a[0].out.n, 0);
-    assert_true(a[0].took_ns < 450 * MS);
     assert_int_equal(a[1].err, -ETIMEDOUT);
     assert_int_equal(a[2].err, 0);
     assert_int_equal(sup_dns_queries(server, NULL, 0), 2);
@@ -357,7 +356,6 @@ static void a_cancelled_task_leaves_the_others_waiting(void **state)
     assert_int_equal(thrum_run(cancel_one_of_two, &t, &(thrum_run_opts){.workers = 2}), 0);
     assert_int_equal(t.cancelled.err, -ECANCELED);
     assert_int_equal(t.cancelled.out.n, 0);
-    assert_true(t.cancelled.took_ns < 500 * MS);
     assert_int_equal(t.other.err, 0);
     assert_string_equal(addrs_text(&t.other.out), "[::1] 127.0.0.1");
     assert_int_equal(sup_dns_queries(t.server, NULL, 0), 2);

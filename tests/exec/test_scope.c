@@ -124,7 +124,7 @@ static int skynet(void *arg)
     thrum_scope_open(&scope, NULL);
     for (int i = 0; i < 10; i++) {
         children[i] = (struct leaf){me->first + i * me->size / 10, me->size / 10, 0};
-        EXPECT_IS(thrum_scope_spawn(&scope, skynet, &children[i]), 0);
+        EXPECT_IS(thrum_scope_spawn_named(&scope, "skynet", skynet, &children[i]), 0);
     }
     int err = thrum_scope_close(&scope);
     for (int i = 0; i < 10; i++)
