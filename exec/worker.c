@@ -2,6 +2,7 @@
 #include "exec/worker.h"
 
 #include "exec/clock.h"
+#include "exec/pick.h"
 #include "exec/runtime.h"
 #include "exec/sanitizer.h"
 #include "exec/util.h"
@@ -14,13 +15,7 @@
 
 enum {
     SLICE_OPERATIONS = 128, /* what a task may do without suspending before it yields */
-    NEXT_RUN_MAX = 3,       /* how often in a row `next` goes before the queues */
-    PICKS_TO_POLL_MAX = 61, /* the outside world is looked at after so many picks at the latest */
-    POLL_EVERY_NS = 150 * 1000,
-    INJECTOR_BATCH = 32,
-    STEAL_FORKS_MAX = 16,
     CHILDREN_IN_A_ROW = 64, /* run at a join before the other tasks have their turn */
-    SEARCH_ROUNDS = 4,
 };
 
 /* The one thread-local of the library. */
@@ -46,152 +41,6 @@ void *thr_driver_loop(void)
     return w->loop;
 }
 
-/* ---- Queueing ---- */
-
-/* The ring is full: its older half and the task go where every worker looks. */
-static THR_NOINLINE void overflow(struct thr_worker *w, struct thrum_task *task)
-{
-    void *half[THR_RING / 2];
-    uint32_t n = thr_ring_steal(&w->ring, half, THR_COUNT_OF(half));
-    struct thrum_task *first = NULL;
-    for (uint32_t i = n; i-- > 0;) {
-        struct thrum_task *t = half[i];
-        t->next = first ? first : task;
-        first = t;
-    }
-    thr_injector_push(&w->rt->injector, first ? first : task, task, n + 1);
-}
-
-void thr_worker_enqueue(struct thr_worker *w, struct thrum_task *task)
-{
-    if (!thr_ring_push(&w->ring, task))
-        overflow(w, task);
-    thr_idle_notify(w->rt, w);
-}
-
-/* All of a chain into the ring, and one wake-up for them together. */
-static void enqueue_chain(struct thr_worker *w, struct thrum_task *first)
-{
-    if (!first)
-        return;
-    for (struct thrum_task *t = first, *next; t; t = next) {
-        next = t->next;
-        if (!thr_ring_push(&w->ring, t))
-            overflow(w, t);
-    }
-    thr_idle_notify(w->rt, w);
-}
-
-void thr_worker_wake(struct thr_worker *w, struct thr_wakeups *list)
-{
-    struct thrum_task *first = list->head;
-    list->head = list->tail = NULL;
-    if (first->next) {
-        enqueue_chain(w, first);
-        return;
-    }
-    /* -> take_next() or the standby worker's, exchange acquire: the task is published. Nobody is woken for it: it runs
-     * as soon as the waker suspends, and stays on its core, beside what the two share. */
-    struct thrum_task *before = thr_xchg(&w->next, first, THR_ACQ_REL);
-    if (before)
-        thr_worker_enqueue(w, before);
-}
-
-int thr_worker_spawn(struct thr_worker *w, struct thrum_task *task)
-{
-    int err = thr_deque_push(&w->forks, task);
-    if (!err)
-        thr_idle_notify(w->rt, w);
-    return err;
-}
-
-bool thr_worker_has_work(const struct thr_worker *w)
-{
-    return thr_ring_count(&w->ring) > 0 || thr_deque_count(&w->forks) > 0 ||
-           !thr_inbox_is_empty(&w->inbox);
-}
-
-/* ---- Picking ---- */
-
-/* So that a poll comes every 100 to 200 us whether picks take 50 ns or 50 us. */
-static void adapt_poll_interval(struct thr_worker *w, uint64_t now)
-{
-    uint64_t per_pick = (now - w->polled_ns) / w->poll_interval + 1;
-    uint64_t interval = POLL_EVERY_NS / per_pick;
-    if (interval < 1)
-        interval = 1;
-    if (interval > PICKS_TO_POLL_MAX)
-        interval = PICKS_TO_POLL_MAX;
-    w->poll_interval = (unsigned)interval;
-    w->picks_to_poll = (unsigned)interval;
-    w->polled_ns = now;
-}
-
-void thr_worker_poll(struct thr_worker *w)
-{
-    uint64_t now = thr_clock_now();
-    adapt_poll_interval(w, now);
-    struct thr_wakeups ready = {0};
-    thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
-    thr_count(&w->counts.polls, 1);
-    w->rt->driver->poll(w->loop, 0, &ready);
-    enqueue_chain(w, ready.head);
-    enqueue_chain(w, thr_inbox_take_all(&w->inbox));
-    enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
-}
-
-static struct thrum_task *take_next(struct thr_worker *w)
-{
-    if (!thr_load(&w->next, THR_RELAXED))
-        return NULL;
-    struct thrum_task *t =
-        thr_xchg(&w->next, NULL, THR_ACQ_REL); /* the standby may have been faster */
-    if (!t || ++w->next_run <= NEXT_RUN_MAX)
-        return t;
-    if (!thr_ring_push(&w->ring, t))
-        overflow(w, t);
-    return NULL;
-}
-
-static struct thrum_task *take_queued(struct thr_worker *w)
-{
-    struct thrum_task *t = NULL;
-    w->next_run = 0;
-    w->inline_run = 0;
-    unsigned n = ++w->pick_count;
-    if (n % 32 == 0)
-        t = thr_deque_steal(&w->forks, NULL);
-    else if (n % 8 == 0)
-        t = thr_deque_pop(&w->forks);
-    if (!t)
-        t = thr_ring_pop(&w->ring);
-    return t ? t : thr_deque_pop(&w->forks);
-}
-
-/* What runs next on this worker; NULL if it has nothing.
- *
- * Fairness. A task in the ring waits for at most 5 picks for each one before it there (three from `next`, one from
- * `forks`, the ring's own). A task in `forks` waits for at most 128 picks for each one spawned before it: every 32nd
- * queued pick takes the oldest, whatever is spawned meanwhile; else the newest goes first, which keeps fork-join trees
- * small. Timers, I/O, inbox and injector are looked at every 61 picks at the latest, and more often when tasks take long;
- * what they bring goes to the end of the ring. So nobody waits for ever, however the others behave. */
-static struct thrum_task *pick(struct thr_worker *w)
-{
-    if (--w->picks_to_poll == 0)
-        thr_worker_poll(w);
-    struct thrum_task *t = take_next(w);
-    if (!t)
-        t = take_queued(w);
-    if (!t) {
-        enqueue_chain(w, thr_inbox_take_all(&w->inbox));
-        enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
-        t = take_queued(w);
-    }
-    if (t)
-        thr_count(&w->counts.picks, 1);
-    return t;
-}
-
 /* ---- Switching ---- */
 
 /* Gives a new task a stack. */
@@ -208,7 +57,7 @@ static bool bind_stack(struct thr_worker *w, struct thrum_task *task)
 static struct thrum_task *pick_runnable(struct thr_worker *w)
 {
     for (;;) {
-        struct thrum_task *t = pick(w);
+        struct thrum_task *t = thr_worker_pick(w);
         if (!t || t->stack || bind_stack(w, t))
             return t;
         thr_runtime_task_done(w, t, -ENOMEM);
@@ -316,7 +165,7 @@ void thr_task_root(void)
         struct thr_stack *stack = run_current();
         struct thr_worker *w = thr_worker_self();
         w->current = NULL;
-        struct thrum_task *to = pick(w);
+        struct thrum_task *to = thr_worker_pick(w);
         if (to && !to->stack) {
             to->stack = stack;
             set_current(w, to);
@@ -391,98 +240,14 @@ void thr_task_spend(void)
     thr_worker_suspend(THR_AFTER_YIELD);
 }
 
-/* ---- Stealing ---- */
-
-static struct thrum_task *steal_ring(struct thr_worker *w, struct thr_worker *victim)
-{
-    void *got[THR_RING / 2];
-    uint32_t n = thr_ring_steal(&victim->ring, got, THR_COUNT_OF(got));
-    if (n == 0)
-        return NULL;
-    thr_count(&w->counts.steals, n);
-    for (uint32_t i = 1; i < n; i++) {
-        bool pushed = thr_ring_push(&w->ring, got[i]);
-        if (!pushed)
-            overflow(w, got[i]);
-    }
-    return got[0];
-}
-
-/* Some of the oldest: they tend to stand for the most work. */
-static struct thrum_task *steal_forks(struct thr_worker *w, struct thr_worker *victim)
-{
-    size_t want = (thr_deque_count(&victim->forks) + 1) / 2;
-    if (want > STEAL_FORKS_MAX)
-        want = STEAL_FORKS_MAX;
-    struct thrum_task *first = NULL;
-    for (size_t i = 0; i < want; i++) {
-        struct thrum_task *t = thr_deque_steal(&victim->forks, NULL);
-        if (!t)
-            break;
-        thr_count(&w->counts.steals, 1);
-        if (!first)
-            first = t;
-        else if (thr_deque_push(&w->forks, t) != 0)
-            overflow(w, t); /* no memory to grow: the injector needs none */
-    }
-    return first;
-}
-
-static struct thrum_task *steal_from(struct thr_worker *w, struct thr_worker *victim)
-{
-    struct thrum_task *t = steal_ring(w, victim);
-    if (!t)
-        t = steal_forks(w, victim);
-    if (!t) {
-        t = thr_inbox_take_all(&victim->inbox);
-        if (t) {
-            enqueue_chain(w, t->next);
-            t->next = NULL;
-            thr_count(&w->counts.steals, 1);
-        }
-    }
-    return t;
-}
-
-static struct thrum_task *steal_round(struct thr_worker *w)
-{
-    unsigned n = w->rt->workers_n;
-    unsigned start = thr_random_below(&w->random, n);
-    for (unsigned i = 0; i < n; i++) {
-        struct thr_worker *victim = &w->rt->workers[(start + i) % n];
-        struct thrum_task *t = victim == w ? NULL : steal_from(w, victim);
-        if (t) {
-            thr_count(&w->counts.picks, 1);
-            return t;
-        }
-    }
-    return NULL;
-}
-
-/* Looks for work elsewhere. The worker stays a searcher if it finds none: it stops in thr_idle_sleep(), which looks
- * everywhere once more. */
-static struct thrum_task *search(struct thr_worker *w)
-{
-    if (w->rt->workers_n == 1 || !thr_idle_search_begin(w))
-        return NULL;
-    for (unsigned round = 0; round < SEARCH_ROUNDS; round++) {
-        struct thrum_task *t = steal_round(w);
-        if (t)
-            return t;
-        for (unsigned i = 0; i < 8U << round; i++)
-            thr_cpu_relax(); /* hammering would triple the victims' costs */
-    }
-    return NULL;
-}
-
 /* ---- The thread ---- */
 
 int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index)
 {
     w->index = index;
     w->rt = rt;
-    w->poll_interval = PICKS_TO_POLL_MAX;
-    w->picks_to_poll = PICKS_TO_POLL_MAX;
+    w->poll_interval = THR_PICKS_TO_POLL_MAX;
+    w->picks_to_poll = THR_PICKS_TO_POLL_MAX;
     thr_random_init(&w->random, index);
     thr_ring_init(&w->ring);
     thr_inbox_init(&w->inbox);
@@ -530,7 +295,7 @@ void thr_worker_main(struct thr_worker *w)
     for (;;) {
         struct thrum_task *t = pick_runnable(w);
         if (!t)
-            t = search(w);
+            t = thr_worker_search(w);
         if (t) {
             thr_idle_search_end(w, true);
             if (t->stack || bind_stack(w, t))

@@ -24,6 +24,10 @@
 
 struct thr_runtime;
 
+enum {
+    THR_PICKS_TO_POLL_MAX = 61
+}; /* the outside world is looked at after so many picks at the latest */
+
 /* What is to be done after a switch, on the new stack. */
 enum thr_after {
     THR_AFTER_NOTHING,
