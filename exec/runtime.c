@@ -4,6 +4,7 @@
 #include "exec/clock.h"
 #include "exec/cpus.h"
 #include "exec/driver_builtin.h"
+#include "exec/fence.h"
 #include "exec/util.h"
 
 #include <errno.h>
@@ -21,31 +22,7 @@ enum {
     STACK_FOR_PARENTS = 16 << 10
 };
 
-/* ---- Task records ---- */
-
-struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg,
-                                        enum thr_task_kind kind, struct thrum_timeout *limit,
-                                        const char *name)
-{
-    struct thrum_task *t = thr_task_new(&w->rt->tasks, &w->tasks);
-    if (!t)
-        return NULL;
-    t->fn = fn;
-    t->u.arg = arg;
-    t->kind = (uint8_t)kind;
-    t->limit = limit;
-    t->name = name;
-    t->in.plain.joiner = NULL;
-    t->worker = (uint16_t)w->index;
-    thr_count(&w->counts.spawned, 1);
-    return t;
-}
-
-void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task)
-{
-    thr_task_free(&w->rt->tasks, &w->tasks, task);
-    thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);
-}
+/* ---- The end ---- */
 
 static void interrupt_in_root(struct thrum_task *task, void *arg)
 {
@@ -53,8 +30,7 @@ static void interrupt_in_root(struct thrum_task *task, void *arg)
     thr_wait_interrupt(task, &thr_task_runtime(task)->root, out);
 }
 
-/* The first task has returned: steps 1 and 2 of the end. */
-static void begin_end(struct thr_runtime *rt, int result)
+void thr_runtime_begin_end(struct thr_runtime *rt, int result)
 {
     struct thr_wakeups out = {0};
     rt->result = result;
@@ -63,42 +39,6 @@ static void begin_end(struct thr_runtime *rt, int result)
     /* The root does not list its tasks: a scope of their own is the normal way, and this walk is once in a lifetime. */
     thr_task_pool_walk(&rt->tasks, interrupt_in_root, &out);
     thr_wakeups_run(&out);
-}
-
-static void plain_done(struct thr_worker *w, struct thrum_task *task, int result)
-{
-    struct thr_wakeups out = {0};
-    thr_lock(&task->lock);
-    task->u.result = result;
-    task->done = true;
-    bool detached = task->detached;
-    if (task->in.plain.joiner)
-        thr_waiter_fire(task->in.plain.joiner, THR_FIRED_OK, &out);
-    thr_unlock(&task->lock); /* the joiner may free the record from here on */
-    if (detached)
-        thr_task_free(&w->rt->tasks, &w->tasks, task);
-    thr_wakeups_run(&out);
-}
-
-void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int result)
-{
-    switch (task->kind) {
-    case THR_TASK_CHILD:
-        thr_scope_child_done(task, result);
-        thr_task_free(&w->rt->tasks, &w->tasks, task);
-        break;
-    case THR_TASK_PLAIN:
-        plain_done(w, task, result);
-        break;
-    case THR_TASK_MAIN:
-        begin_end(w->rt, result);
-        thr_task_free(&w->rt->tasks, &w->tasks, task);
-        break;
-    default:
-        thr_panic(__FILE__, __LINE__, "a free record ran");
-    }
-    /* release -> thr_runtime_is_over(): the counts are compared without a lock */
-    thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);
 }
 
 /* Finished is summed up before spawned: a task is counted as spawned before it can finish, and while a task lives
@@ -210,6 +150,7 @@ static struct thr_worker *workers_new(unsigned n)
 static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
 {
     *out = NULL;
+    thr_fence_init();
     struct thr_runtime *rt = aligned_alloc(_Alignof(struct thr_runtime), sizeof(*rt));
     if (!rt)
         return -ENOMEM;
@@ -242,9 +183,11 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
 static int queue_first_task(struct thr_runtime *rt, thrum_fn *fn, void *arg)
 {
     struct thr_worker *w = &rt->workers[0];
-    struct thrum_task *task =
-        thr_runtime_task_new(w, fn, arg, THR_TASK_MAIN, &rt->root.limit, "main");
-    return task ? thr_deque_push(&w->forks, task) : -ENOMEM;
+    static const thrum_spawn_opts named = {.name = "main"};
+    struct thrum_task *task;
+    int err = thr_runtime_task_new(
+        w, &task, &(struct thr_task_origin){fn, arg, THR_TASK_MAIN, &rt->root.limit, &named, NULL});
+    return err ? err : thr_deque_push(&w->forks, task);
 }
 
 int thrum_run(thrum_fn *fn, void *arg, const thrum_run_opts *opts)
@@ -275,143 +218,4 @@ int thrum_run(thrum_fn *fn, void *arg, const thrum_run_opts *opts)
     int result = rt->result;
     runtime_free(rt);
     return result;
-}
-
-/* ---- Plain tasks ---- */
-
-int thrum_spawn(thrum_task **out, thrum_fn *fn, void *arg, const thrum_spawn_opts *opts)
-{
-    *out = NULL;
-    struct thr_worker *w = thr_worker_self();
-    if (!w)
-        return THRUM_ENOTTASK;
-    if (thr_load(&w->rt->ending, THR_ACQUIRE))
-        return THRUM_ESHUTDOWN;
-    struct thrum_task *task = thr_runtime_task_new(w, fn, arg, THR_TASK_PLAIN, &w->rt->root.limit,
-                                                   opts ? opts->name : NULL);
-    if (!task)
-        return -ENOMEM;
-    int err = thr_worker_spawn(w, task);
-    if (err) {
-        thr_runtime_task_drop(w, task);
-        return err;
-    }
-    *out = task;
-    return 0;
-}
-
-/* Under task->lock: waits until it is done, unless a deadline or cancel comes first. */
-static int await_done(struct thrum_task *task)
-{
-    struct thr_waiter w;
-    thr_wait_begin(&w, false);
-    task->in.plain.joiner = &w;
-    thr_unlock(&task->lock);
-    enum thr_reason reason = thr_wait_park(THRUM_NEVER);
-    thr_lock(&task->lock);
-    task->in.plain.joiner = NULL;
-    return task->done ? 0 : thr_reason_error(reason); /* W5: done in time is done */
-}
-
-int thrum_join(thrum_task *task, int *result)
-{
-    if (task == thr_task_self())
-        return -EDEADLK;
-    int err = 0;
-    thr_lock(&task->lock);
-    if (task->in.plain.joiner)
-        err = -EBUSY;
-    else if (!task->done)
-        err = await_done(task);
-    int value = task->done ? (int)task->u.result : 0;
-    thr_unlock(&task->lock);
-    if (err)
-        return err;
-    struct thr_worker *w = thr_worker_self();
-    thr_task_free(&w->rt->tasks, &w->tasks, task);
-    if (result)
-        *result = value;
-    return 0;
-}
-
-void thrum_detach(thrum_task *task)
-{
-    thr_lock(&task->lock);
-    bool done = task->done;
-    task->detached = true;
-    thr_unlock(&task->lock);
-    struct thr_worker *w = thr_worker_self();
-    if (done)
-        thr_task_free(&w->rt->tasks, &w->tasks, task);
-}
-
-bool thrum_task_is_done(const thrum_task *task)
-{
-    struct thr_lock *lock = (struct thr_lock *)(uintptr_t)&task->lock;
-    thr_lock(lock);
-    bool done = task->done;
-    thr_unlock(lock);
-    return done;
-}
-
-/* ---- The running task ---- */
-
-int thrum_check(void)
-{
-    struct thrum_task *task = thr_task_self();
-    int err = thr_task_cancelled();
-    if (err || task->limit->deadline_ns == THRUM_NEVER ||
-        thr_clock_now() < task->limit->deadline_ns)
-        return err;
-    thr_limit_fired(task->limit);
-    return -ETIMEDOUT;
-}
-
-int thrum_yield(void)
-{
-    int err = thrum_check();
-    thr_worker_suspend(THR_AFTER_YIELD);
-    return err;
-}
-
-int thrum_sleep(uint64_t timeout_ns)
-{
-    struct thr_waiter w;
-    uint64_t until = thr_clock_after(timeout_ns);
-    thr_wait_begin(&w, false);
-    enum thr_reason reason = thr_wait_park(until);
-    if (reason == THR_FIRED_TIMEOUT && until <= thr_task_self()->limit->deadline_ns)
-        return 0;
-    return thr_reason_error(reason);
-}
-
-unsigned thrum_workers(void)
-{
-    struct thr_worker *w = thr_worker_self();
-    return w ? w->rt->workers_n : 0;
-}
-
-unsigned thrum_worker_index(void)
-{
-    struct thr_worker *w = thr_worker_self();
-    return w ? w->index : UINT_MAX;
-}
-
-int thrum_stats(unsigned index, thrum_worker_stats *out)
-{
-    struct thr_worker *w = thr_worker_self();
-    memset(out, 0, sizeof(*out));
-    if (!w)
-        return THRUM_ENOTTASK;
-    if (index >= w->rt->workers_n)
-        return -EINVAL;
-    const struct thr_worker_counts *c = &w->rt->workers[index].counts;
-    out->picks = thr_load(&c->picks, THR_RELAXED);
-    out->finished = thr_load(&c->finished, THR_RELAXED);
-    out->steals = thr_load(&c->steals, THR_RELAXED);
-    out->parks = thr_load(&c->parks, THR_RELAXED);
-    out->wakes = thr_load(&c->wakes, THR_RELAXED);
-    out->polls = thr_load(&c->polls, THR_RELAXED);
-    out->timers = thr_load(&c->timers, THR_RELAXED);
-    return 0;
 }

@@ -35,8 +35,10 @@ struct thr_runtime {
     int result;        /* the first task's; written before `ending` */
 };
 
-/* A task has returned: the end of its life but for its stack. Context: the worker that ran it. */
-void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int result);
+/* A task has returned: the end of its life but for its stack. by_owner: its scope's owner ran it, at the close. Context: the
+ * worker that ran it. */
+void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int result,
+                           bool by_owner);
 
 /* Gives a record back that was never queued. */
 void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task);
@@ -48,9 +50,21 @@ bool thr_runtime_may_be_over(struct thr_runtime *rt);
 /* True if no task is left and none can come: then the caller ends its loop. Context: an idle worker. */
 bool thr_runtime_is_over(struct thr_runtime *rt);
 
-/* A new task record in the worker's name, not queued yet; NULL if there is no memory. */
-struct thrum_task *thr_runtime_task_new(struct thr_worker *w, thrum_fn *fn, void *arg,
-                                        enum thr_task_kind kind, struct thrum_timeout *limit,
-                                        const char *name);
+/* What a task is made from. */
+struct thr_task_origin {
+    thrum_fn *fn;
+    void *arg;
+    enum thr_task_kind kind;
+    struct thrum_timeout *limit;
+    const thrum_spawn_opts *opts; /* or NULL */
+    thrum_site *site;             /* or NULL */
+};
+
+/* A new task record in the worker's name, not queued yet. Returns: 0, -ENOMEM, -EINVAL. */
+int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
+                         const struct thr_task_origin *from);
+
+/* The first task has returned `result`: steps 1 and 2 of the end. */
+void thr_runtime_begin_end(struct thr_runtime *rt, int result);
 
 #endif

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <thrum/error.h>
 
+/* Keeps `others` from 0 until the scope closes (C5). */
+static const int64_t OTHERS_BIAS = INT64_C(1) << 60;
+
 static struct thr_scope *of(thrum_scope *scope)
 {
     return (struct thr_scope *)(void *)scope;
@@ -78,6 +81,7 @@ void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts)
     memset(s, 0, sizeof(*s));
     s->keep_going = opts->keep_going;
     s->shield = opts->shield;
+    thr_store(&s->others, OTHERS_BIAS, THR_RELAXED);
     s->owner = task;
     s->parent = task->limit->scope;
     s->limit.own_ns = opts->timeout_ns ? thr_clock_after(opts->timeout_ns) : THRUM_NEVER;
@@ -144,29 +148,29 @@ void thrum_scope_cancel(thrum_scope *scope)
 
 /* ---- Children ---- */
 
-static void child_link(struct thr_scope *s, struct thrum_task *task)
+void thr_scope_list_child(struct thrum_task *task)
 {
-    task->in.child.home = s;
+    struct thr_scope *s = task->in.child.home;
+    task->listed = true;
     task->in.child.prev = NULL;
     thr_lock(&s->lock);
     task->in.child.next = s->children;
     if (s->children)
         s->children->in.child.prev = task;
     s->children = task;
-    s->pending++;
     thr_unlock(&s->lock);
 }
 
-/* Under s->lock. */
-static void child_unlink(struct thr_scope *s, struct thrum_task *task)
+static void unlist_child(struct thr_scope *s, struct thrum_task *task)
 {
+    thr_lock(&s->lock);
     if (task->in.child.prev)
         task->in.child.prev->in.child.next = task->in.child.next;
     else
         s->children = task->in.child.next;
     if (task->in.child.next)
         task->in.child.next->in.child.prev = task->in.child.prev;
-    s->pending--;
+    thr_unlock(&s->lock);
 }
 
 /* The first failure counts, and takes the others with it. */
@@ -184,65 +188,82 @@ static void child_failed(struct thr_scope *s, int result)
     thr_wakeups_run(&out);
 }
 
-void thr_scope_child_done(struct thrum_task *task, int result)
+/* One child of those that the owner does not count has returned, or was not spawned after all (C5). */
+static void count_out(struct thr_scope *s)
 {
-    struct thr_scope *s = task->in.child.home;
     struct thr_wakeups out = {0};
-    if (result < 0)
-        child_failed(s, result); /* while this child still keeps the scope open */
-    thr_lock(&s->lock);
-    child_unlink(s, task);
-    if (s->pending == 0 && s->closer)
-        thr_waiter_fire(s->closer, THR_FIRED_OK, &out);
-    thr_unlock(&s->lock); /* C5 */
+    if (thr_fetch_sub(&s->others, 1, THR_ACQ_REL) != 1)
+        return;
+    /* The last one of a scope that closes: its owner cannot leave before this fires it. */
+    struct thrum_task *owner = s->owner;
+    bool parked = false;
+    if (thr_wait_fire(owner, s->close_seq, THR_FIRED_OK, &parked) && parked)
+        thr_wakeups_add(&out, owner);
     thr_wakeups_run(&out);
 }
 
-int thrum_scope_spawn_named(thrum_scope *scope, const char *name, thrum_fn *fn, void *arg)
+void thr_scope_child_done(struct thrum_task *task, int result, bool by_owner)
+{
+    struct thr_scope *s = task->in.child.home;
+    if (result < 0)
+        child_failed(s, result); /* while this child still keeps the scope open */
+    if (task->listed)
+        unlist_child(s, task);
+    if (by_owner)
+        s->owner_n--;
+    else
+        count_out(s);
+}
+
+int thrum_scope_spawn_at(thrum_site *site, thrum_scope *scope, thrum_fn *fn, void *arg,
+                         const thrum_spawn_opts *opts)
 {
     struct thr_scope *s = of(scope);
     struct thr_worker *w = thr_worker_self();
     if (thr_load(&s->cancelled, THR_ACQUIRE))
         return -ECANCELED;
-    struct thrum_task *task = thr_runtime_task_new(w, fn, arg, THR_TASK_CHILD, &s->limit, name);
-    if (!task)
-        return -ENOMEM;
-    child_link(s, task);
-    int err = thr_worker_spawn(w, task);
-    if (err) {
-        thr_lock(&s->lock);
-        child_unlink(s, task);
-        thr_unlock(&s->lock);
-        thr_runtime_task_drop(w, task);
+    struct thrum_task *task;
+    int err = thr_runtime_task_new(
+        w, &task, &(struct thr_task_origin){fn, arg, THR_TASK_CHILD, &s->limit, opts, site});
+    if (err)
+        return err;
+    task->in.child.home = s;
+    task->listed = false;
+    bool by_owner = w->current == s->owner;
+    if (by_owner)
+        s->owner_n++;
+    else
+        thr_fetch_add(&s->others, 1, THR_RELAXED); /* the caller, a child, keeps it from 0 */
+    err = thr_worker_spawn(w, task);
+    if (!err) {
+        thr_task_spend();
+        return 0;
     }
+    if (by_owner)
+        s->owner_n--;
+    else
+        count_out(s);
+    thr_runtime_task_drop(w, task);
     return err;
-}
-
-int thrum_scope_spawn(thrum_scope *scope, thrum_fn *fn, void *arg)
-{
-    return thrum_scope_spawn_named(scope, NULL, fn, arg);
 }
 
 /* ---- Closing ---- */
 
 static void await_children(struct thr_scope *s)
 {
-    thr_lock(&s->lock);
-    if (s->pending > 0) {
-        thr_unlock(&s->lock);
+    if (s->owner_n > 0)
         thr_worker_run_children(s);
-        thr_lock(&s->lock);
-    }
-    while (s->pending > 0) {
-        struct thr_waiter w;
-        thr_wait_begin(&w, true); /* the children are cancelled, their owner waits for them */
-        s->closer = &w;
-        thr_unlock(&s->lock);
+    /* acquire: what the children did before they counted themselves out */
+    if (thr_load(&s->others, THR_ACQUIRE) + s->owner_n == OTHERS_BIAS)
+        return;
+    struct thr_waiter w;
+    thr_wait_begin(&w, true); /* the children are cancelled, their owner waits for them */
+    s->close_seq = w.seq;
+    int64_t change = s->owner_n - OTHERS_BIAS;
+    if (thr_fetch_add(&s->others, change, THR_ACQ_REL) + change == 0)
+        thr_wait_abandon(); /* the last one came between: it fires nothing */
+    else
         thr_wait_park(THRUM_NEVER);
-        thr_lock(&s->lock);
-        s->closer = NULL;
-    }
-    thr_unlock(&s->lock);
 }
 
 int thrum_scope_close(thrum_scope *scope)

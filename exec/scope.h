@@ -13,8 +13,14 @@
  *                 parent's lock.
  *             C4  cancelling fires just the waits whose innermost scope (task->wait_scope) is a cancelled one: a task
  *                 that waits in a shielded scope further down is left alone. wait_scope is compared, never followed.
- *             C5  a child touches its home for the last time when it unlocks it after `pending` became 0; the owner
- *                 leaves the close only after it has had that lock and seen 0 (lock.h, L2). */
+ *             C5  how many children have not returned is known in two parts, so that the usual case costs no atomic:
+ *                 `owner_n`, those that the owner spawned less those it ran itself at its close, and `others`, what
+ *                 everybody else adds (spawning) and takes away (returning), plus a bias that keeps it from 0. The
+ *                 close adds owner_n and takes the bias away; from then on whoever brings `others` to 0 is the last
+ *                 child, fires the owner's wait, and does not touch the scope after that. A child that does not see 0
+ *                 touches its home for the last time when it counts itself out.
+ *             C6  a child is in `children` from before its first wait on: one that has not waited has nothing that
+ *                 cancelling could fire, and will see the flag. */
 #ifndef THR_EXEC_SCOPE_H
 #define THR_EXEC_SCOPE_H
 
@@ -28,11 +34,12 @@ struct thr_scope {
     struct thr_lock lock;
     thr_au32 cancelled;
     bool keep_going, shield;
-    int first_error;                       /* guarded by lock */
-    size_t pending;                        /* guarded by lock: children that have not returned */
-    struct thrum_task *owner;              /* NULL for the root */
+    int first_error; /* guarded by lock */
+    int64_t owner_n; /* the owner's own: C5 */
+    thr_ai64 others;
+    uint64_t close_seq;       /* the owner's wait in close; written before the bias is taken away */
+    struct thrum_task *owner; /* NULL for the root */
     struct thrum_task *children;           /* guarded by lock */
-    struct thr_waiter *closer;             /* guarded by lock: the owner, waiting in close */
     struct thr_scope *parent;              /* NULL for the root */
     struct thr_scope *subs;                /* guarded by lock: the first scope opened within */
     struct thr_scope *sub_prev, *sub_next; /* guarded by the parent's lock */
@@ -50,7 +57,10 @@ void thr_scope_init_root(struct thr_scope *s);
 /* Cancels a scope and those below it; waits of their owners and children are fired. Context: any thread. */
 void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out);
 
-/* A child has returned `result`: the last thing it does with its home. Context: the worker that ran it. */
-void thr_scope_child_done(struct thrum_task *task, int result);
+/* Puts the current task into its home's list: before its first wait (C6). Context: that task, `listed` is false. */
+void thr_scope_list_child(struct thrum_task *task);
+
+/* A child has returned `result`: the last thing it does with its home. Its owner ran it at the close, or a worker did. */
+void thr_scope_child_done(struct thrum_task *task, int result, bool by_owner);
 
 #endif

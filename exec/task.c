@@ -99,10 +99,6 @@ struct thrum_task *thr_task_new(struct thr_task_pool *p, struct thr_task_cache *
     c->free_n--;
     t->stack = NULL;
     t->next = NULL;
-    thr_lock_init(&t->lock);
-    t->done = false;
-    t->detached = false;
-    t->name = NULL;
     return t;
 }
 

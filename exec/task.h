@@ -22,7 +22,7 @@ enum thr_task_kind {
     THR_TASK_FREE = 0,
     THR_TASK_PLAIN = 1, /* spawned by thrum_spawn(): has a handle */
     THR_TASK_CHILD = 2, /* lives in a scope */
-    THR_TASK_MAIN = 3,  /* thrum_run()'s */
+    THR_TASK_MAIN = 3,  /* the runtime's first */
 };
 
 struct thrum_task {
@@ -42,20 +42,22 @@ struct thrum_task {
         intptr_t result; /* once done */
     } u;
     union {
-        struct { /* THR_TASK_CHILD; guarded by home->lock */
+        struct { /* THR_TASK_CHILD */
             struct thr_scope *home;
-            struct thrum_task *prev, *next;
+            struct thrum_task *prev, *next; /* guarded by home->lock, while `listed` */
         } child;
         struct { /* THR_TASK_PLAIN; guarded by lock */
             struct thr_waiter *joiner;
+            struct thr_lock lock;
+            bool done, detached;
         } plain;
     } in;
-    struct thr_lock lock;
-    uint16_t worker; /* the one it ran on last: a hint for foreign wakers, any value will do */
-    uint8_t kind;
-    bool done : 1;     /* guarded by lock */
-    bool detached : 1; /* guarded by lock */
     const char *name;
+    uint16_t worker; /* the one it ran on last: a hint for foreign wakers, any value will do */
+    uint16_t site;   /* where it was spawned: site.h; 0: unknown */
+    uint8_t kind;
+    uint8_t stack_class; /* which stacks it takes: stack.h */
+    bool listed;         /* in its home's list of children (scope.h, C6), or has no need to be */
 };
 
 _Static_assert(sizeof(struct thrum_task) == 128, "two cache lines");

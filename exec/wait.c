@@ -116,6 +116,8 @@ void thr_wakeups_run(struct thr_wakeups *out)
 void thr_wait_begin(struct thr_waiter *w, bool shielded)
 {
     struct thrum_task *task = thr_task_self();
+    if (!task->listed)
+        thr_scope_list_child(task);
     uint64_t seq = (thr_load(&task->wait, THR_RELAXED) >> THR_WAIT_SEQ_SHIFT) + 1;
     *w = (struct thr_waiter){.task = task, .seq = seq};
     thr_store(&task->wait_scope, task->limit->scope, THR_RELAXED);

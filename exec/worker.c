@@ -60,7 +60,7 @@ static struct thrum_task *pick_runnable(struct thr_worker *w)
         struct thrum_task *t = thr_worker_pick(w);
         if (!t || t->stack || bind_stack(w, t))
             return t;
-        thr_runtime_task_done(w, t, -ENOMEM);
+        thr_runtime_task_done(w, t, -ENOMEM, false);
     }
 }
 
@@ -140,7 +140,7 @@ static THR_NOINLINE struct thr_stack *run_current(void)
     struct thrum_task *task = thr_worker_self()->current;
     struct thr_stack *stack = task->stack;
     int result = task->fn(task->u.arg);
-    thr_runtime_task_done(thr_worker_self(), task, result);
+    thr_runtime_task_done(thr_worker_self(), task, result, false);
     return stack;
 }
 
@@ -210,7 +210,7 @@ static void run_child(struct thrum_task *parent, struct thrum_task *child)
     int result = child->fn(child->u.arg);
     w = thr_worker_self();
     set_current(w, parent);
-    thr_runtime_task_done(w, child, result);
+    thr_runtime_task_done(w, child, result, true);
 }
 
 void thr_worker_run_children(struct thr_scope *scope)
@@ -301,7 +301,7 @@ void thr_worker_main(struct thr_worker *w)
             if (t->stack || bind_stack(w, t))
                 run(w, t);
             else
-                thr_runtime_task_done(w, t, -ENOMEM);
+                thr_runtime_task_done(w, t, -ENOMEM, false);
         } else if (thr_runtime_is_over(w->rt)) {
             break;
         } else {

@@ -21,19 +21,39 @@ typedef struct thrum_task thrum_task;
 
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_spawn_opts {
-    const char *name; /* NULL: none. A string that lives as long as the task */
+    const char *name;   /* NULL: none. A string that lives as long as the task */
+    size_t stack_bytes; /* 0: the runtime's. How much stack the task may use, at most 8 MiB */
 } thrum_spawn_opts;
 
-/* Queues a task that runs fn(arg), and stores its handle in *out.
+/* A place in a program's source where tasks are spawned: reports name it. One static object a place, made by THRUM_SITE
+ * and never freed. */
+typedef struct thrum_site {
+    const char *file, *function;
+    unsigned line;
+    uint32_t id; /* private to the library: 0 until the first task comes from here */
+} thrum_site;
+
+/* The place where it is written. */
+#define THRUM_SITE                                                                                 \
+    (__extension__({                                                                               \
+        static thrum_site thrum_site_here = {__FILE__, __func__, __LINE__, 0};                     \
+        &thrum_site_here;                                                                          \
+    }))
+
+/* thrum_spawn(out, fn, arg, opts): queues a task that runs fn(arg), and stores its handle in *out.
  *
  * Outside every scope: the task has no deadline and is cancelled only when the runtime ends. Prefer a scope.
  *
  * Owns:    *out is the caller's, ended with exactly one of thrum_join() that returns, or thrum_detach(). arg must
  *          live until the task is done.
- * Returns: 0, -ENOMEM, THRUM_ENOTTASK, THRUM_ESHUTDOWN (the runtime is ending); *out is then NULL.
- * Context: task. Does not suspend. */
-THRUM_API THRUM_MUST_CHECK int thrum_spawn(thrum_task **out, thrum_fn *fn, void *arg,
-                                           const thrum_spawn_opts *opts);
+ * Returns: 0, -ENOMEM, -EINVAL (stack_bytes is too much), THRUM_ENOTTASK, THRUM_ESHUTDOWN (the runtime is ending);
+ *          *out is then NULL.
+ * Context: task. Suspends only to let others run when the caller's slice is used up. */
+#define thrum_spawn(...) thrum_spawn_at(THRUM_SITE, __VA_ARGS__) /* (out, fn, arg, opts) */
+
+/* The same with the site given; NULL: unknown. For wrappers that pass their caller's on, and other languages. */
+THRUM_API THRUM_MUST_CHECK int thrum_spawn_at(thrum_site *site, thrum_task **out, thrum_fn *fn,
+                                              void *arg, const thrum_spawn_opts *opts);
 
 /* Waits until the task has returned, stores its value in *result (unless NULL) and frees the handle.
  *
@@ -114,14 +134,22 @@ typedef struct thrum_scope {
  * Context: task. Does not suspend. */
 THRUM_API void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts);
 
-/* Queues a task in the scope. Any task inside the scope may spawn into it.
+/* thrum_scope_spawn(scope, fn, arg): queues a task in the scope. Any task inside the scope may spawn into it.
  *
  * Owns:    arg must live until the scope is closed.
- * Returns: 0; -ENOMEM; -ECANCELED if the scope is cancelled. A failure does not cancel the scope.
- * Context: task. Does not suspend. */
-THRUM_API int thrum_scope_spawn(thrum_scope *scope, thrum_fn *fn, void *arg);
-THRUM_API int thrum_scope_spawn_named(thrum_scope *scope, const char *name, thrum_fn *fn,
-                                      void *arg);
+ * Returns: 0; -ENOMEM; -EINVAL (stack_bytes is too much); -ECANCELED if the scope is cancelled. A failure does not cancel
+ *          the scope.
+ * Context: task. Suspends only to let others run when the caller's slice is used up. */
+#define thrum_scope_spawn(...) thrum_scope_spawn_at(THRUM_SITE, __VA_ARGS__, NULL)
+
+/* The same with options: (scope, fn, arg, opts); and with just a name. */
+#define thrum_scope_spawn_opts(...) thrum_scope_spawn_at(THRUM_SITE, __VA_ARGS__)
+#define thrum_scope_spawn_named(scope, name_, fn, arg)                                             \
+    thrum_scope_spawn_at(THRUM_SITE, scope, fn, arg, &(thrum_spawn_opts){.name = (name_)})
+
+/* The same with the site given, as thrum_spawn_at(). */
+THRUM_API int thrum_scope_spawn_at(thrum_site *site, thrum_scope *scope, thrum_fn *fn, void *arg,
+                                   const thrum_spawn_opts *opts);
 
 /* Cancels everything in the scope: its tasks, its owner's waits in it, and the scopes within.
  *

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/fence.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool thr_fence_is_light;
+
+static void find_out(void)
+{
+    /* A register call that is answered with 0 promises that the other will be. Twice: an emulator may accept anything. */
+    long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+    if (known < 0 || !(known & MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+        return;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0)
+        return;
+    thr_fence_is_light = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void thr_fence_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_out);
+}
+
+void thr_fence_heavy(void)
+{
+    if (thr_fence_is_light)
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    else
+        thr_fence_full();
+}

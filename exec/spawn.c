@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks that have a handle: spawn, join, detach; and how every task begins and ends. */
+#include "exec/runtime.h"
+#include "exec/site.h"
+#include "exec/util.h"
+
+#include <errno.h>
+#include <thrum/error.h>
+
+/* ---- Task records ---- */
+
+/* Which stacks a task takes. Returns: 0 or -EINVAL. */
+static int stack_class_of(const struct thr_runtime *rt, const thrum_spawn_opts *opts,
+                          uint8_t *class)
+{
+    *class = 0;
+    if (!opts || opts->stack_bytes <= rt->stack_bytes)
+        return 0;
+    return -EINVAL;
+}
+
+int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
+                         const struct thr_task_origin *from)
+{
+    uint8_t class;
+    int err = stack_class_of(w->rt, from->opts, &class);
+    struct thrum_task *t = err ? NULL : thr_task_new(&w->rt->tasks, &w->tasks);
+    *out = t;
+    if (!t)
+        return err ? err : -ENOMEM;
+    t->fn = from->fn;
+    t->u.arg = from->arg;
+    t->kind = (uint8_t)from->kind;
+    t->limit = from->limit;
+    t->name = from->opts ? from->opts->name : NULL;
+    t->worker = (uint16_t)w->index;
+    t->site = thr_site_id(from->site);
+    t->stack_class = class;
+    t->listed = true; /* unless it is a child: scope.c */
+    thr_count(&w->counts.spawned, 1);
+    return 0;
+}
+
+void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task)
+{
+    thr_task_free(&w->rt->tasks, &w->tasks, task);
+    thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);
+}
+
+static void plain_done(struct thr_worker *w, struct thrum_task *task, int result)
+{
+    struct thr_wakeups out = {0};
+    thr_lock(&task->in.plain.lock);
+    task->u.result = result;
+    task->in.plain.done = true;
+    bool detached = task->in.plain.detached;
+    if (task->in.plain.joiner)
+        thr_waiter_fire(task->in.plain.joiner, THR_FIRED_OK, &out);
+    thr_unlock(&task->in.plain.lock); /* the joiner may free the record from here on */
+    if (detached)
+        thr_task_free(&w->rt->tasks, &w->tasks, task);
+    thr_wakeups_run(&out);
+}
+
+void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int result, bool by_owner)
+{
+    switch (task->kind) {
+    case THR_TASK_CHILD:
+        thr_scope_child_done(task, result, by_owner);
+        thr_task_free(&w->rt->tasks, &w->tasks, task);
+        break;
+    case THR_TASK_PLAIN:
+        plain_done(w, task, result);
+        break;
+    case THR_TASK_MAIN:
+        thr_runtime_begin_end(w->rt, result);
+        thr_task_free(&w->rt->tasks, &w->tasks, task);
+        break;
+    default:
+        thr_panic(__FILE__, __LINE__, "a free record ran");
+    }
+    /* release -> thr_runtime_is_over(): the counts are compared without a lock */
+    thr_store(&w->counts.finished, thr_load(&w->counts.finished, THR_RELAXED) + 1, THR_RELEASE);
+}
+
+/* ---- Plain tasks ---- */
+
+int thrum_spawn_at(thrum_site *site, thrum_task **out, thrum_fn *fn, void *arg,
+                   const thrum_spawn_opts *opts)
+{
+    *out = NULL;
+    struct thr_worker *w = thr_worker_self();
+    if (!w)
+        return THRUM_ENOTTASK;
+    if (thr_load(&w->rt->ending, THR_ACQUIRE))
+        return THRUM_ESHUTDOWN;
+    struct thrum_task *task;
+    int err = thr_runtime_task_new(
+        w, &task,
+        &(struct thr_task_origin){fn, arg, THR_TASK_PLAIN, &w->rt->root.limit, opts, site});
+    if (err)
+        return err;
+    task->in.plain.joiner = NULL;
+    task->in.plain.done = task->in.plain.detached = false;
+    thr_lock_init(&task->in.plain.lock);
+    err = thr_worker_spawn(w, task);
+    if (err) {
+        thr_runtime_task_drop(w, task);
+        return err;
+    }
+    *out = task;
+    thr_task_spend();
+    return 0;
+}
+
+/* Under task->in.plain.lock: waits until it is done, unless a deadline or cancel comes first. */
+static int await_done(struct thrum_task *task)
+{
+    struct thr_waiter w;
+    thr_wait_begin(&w, false);
+    task->in.plain.joiner = &w;
+    thr_unlock(&task->in.plain.lock);
+    enum thr_reason reason = thr_wait_park(THRUM_NEVER);
+    thr_lock(&task->in.plain.lock);
+    task->in.plain.joiner = NULL;
+    return task->in.plain.done ? 0 : thr_reason_error(reason); /* W5: done in time is done */
+}
+
+int thrum_join(thrum_task *task, int *result)
+{
+    if (task == thr_task_self())
+        return -EDEADLK;
+    int err = 0;
+    thr_lock(&task->in.plain.lock);
+    if (task->in.plain.joiner)
+        err = -EBUSY;
+    else if (!task->in.plain.done)
+        err = await_done(task);
+    int value = task->in.plain.done ? (int)task->u.result : 0;
+    thr_unlock(&task->in.plain.lock);
+    if (err)
+        return err;
+    struct thr_worker *w = thr_worker_self();
+    thr_task_free(&w->rt->tasks, &w->tasks, task);
+    if (result)
+        *result = value;
+    return 0;
+}
+
+void thrum_detach(thrum_task *task)
+{
+    thr_lock(&task->in.plain.lock);
+    bool done = task->in.plain.done;
+    task->in.plain.detached = true;
+    thr_unlock(&task->in.plain.lock);
+    struct thr_worker *w = thr_worker_self();
+    if (done)
+        thr_task_free(&w->rt->tasks, &w->tasks, task);
+}
+
+bool thrum_task_is_done(const thrum_task *task)
+{
+    struct thr_lock *lock = (struct thr_lock *)(uintptr_t)&task->in.plain.lock;
+    thr_lock(lock);
+    bool done = task->in.plain.done;
+    thr_unlock(lock);
+    return done;
+}
