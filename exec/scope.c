@@ -320,6 +320,7 @@ void thrum_timeout_begin(thrum_timeout *limit, uint64_t timeout_ns)
     limit->scope = task->limit->scope;
     limit->outer = task->limit;
     limit->fired = 0;
+    limit->kind = THR_LIMIT_TIME;
     task->limit = limit;
 }
 

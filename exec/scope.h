@@ -28,6 +28,12 @@
 #include "exec/wait.h"
 #include <thrum/task.h>
 
+/* What a link of the chain of limits (task->limit, then by `outer`) is: `kind` of thrum_timeout. */
+enum thr_limit_kind {
+    THR_LIMIT_TIME = 0,  /* a time limit, or a scope's own */
+    THR_LIMIT_LOCAL = 1, /* a task-local's binding, limits nothing: local.c */
+};
+
 struct thr_scope {
     thrum_timeout
         limit; /* its deadline, and a pointer to itself: what task->limit points to inside */

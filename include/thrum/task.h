@@ -99,7 +99,7 @@ typedef struct thrum_timeout {
     uint64_t deadline_ns, own_ns;
     struct thr_scope *scope;
     struct thrum_timeout *outer;
-    uint32_t fired;
+    uint32_t fired, kind;
 } thrum_timeout;
 
 /* From now on every wait of this task returns -ETIMEDOUT after timeout_ns (0: at once; THRUM_NEVER: no limit of its
