@@ -19,6 +19,7 @@
 
 struct thr_runtime {
     unsigned workers_n;
+    bool may_spin; /* there is a core for each worker */
     struct thr_worker *workers;
     const struct thr_driver *driver;
     struct thr_scope root;
@@ -63,6 +64,14 @@ struct thr_task_origin {
 /* A new task record in the worker's name, not queued yet. Returns: 0, -ENOMEM, -EINVAL. */
 int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
                          const struct thr_task_origin *from);
+
+/* Links w, a waiter of the current task's open wait, with a task that has a handle: fired when that is done.
+ *
+ * Returns: 0; -EALREADY if it is done, -EBUSY if another waiter is linked with it: w is not linked then. */
+int thr_task_watch(struct thrum_task *task, struct thr_waiter *w);
+
+/* Unlinks w if it still is. Context: the task that linked it; the handle is good. */
+void thr_task_unwatch(struct thrum_task *task, const struct thr_waiter *w);
 
 /* The first task has returned `result`: steps 1 and 2 of the end. */
 void thr_runtime_begin_end(struct thr_runtime *rt, int result);

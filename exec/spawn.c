@@ -54,8 +54,10 @@ static void plain_done(struct thr_worker *w, struct thrum_task *task, int result
     task->u.result = result;
     task->in.plain.done = true;
     bool detached = task->in.plain.detached;
-    if (task->in.plain.joiner)
-        thr_waiter_fire(task->in.plain.joiner, THR_FIRED_OK, &out);
+    struct thr_waiter *joiner = task->in.plain.joiner;
+    task->in.plain.joiner = NULL;
+    if (joiner)
+        thr_waiter_fire(joiner, THR_FIRED_OK, &out);
     thr_unlock(&task->in.plain.lock); /* the joiner may free the record from here on */
     if (detached)
         thr_task_free(&w->rt->tasks, &w->tasks, task);
@@ -124,6 +126,28 @@ static int await_done(struct thrum_task *task)
     thr_lock(&task->in.plain.lock);
     task->in.plain.joiner = NULL;
     return task->in.plain.done ? 0 : thr_reason_error(reason); /* W5: done in time is done */
+}
+
+int thr_task_watch(struct thrum_task *task, struct thr_waiter *w)
+{
+    int err = 0;
+    thr_lock(&task->in.plain.lock);
+    if (task->in.plain.joiner)
+        err = -EBUSY;
+    else if (task->in.plain.done)
+        err = -EALREADY;
+    else
+        task->in.plain.joiner = w;
+    thr_unlock(&task->in.plain.lock);
+    return err;
+}
+
+void thr_task_unwatch(struct thrum_task *task, const struct thr_waiter *w)
+{
+    thr_lock(&task->in.plain.lock);
+    if (task->in.plain.joiner == w)
+        task->in.plain.joiner = NULL;
+    thr_unlock(&task->in.plain.lock);
 }
 
 int thrum_join(thrum_task *task, int *result)

@@ -59,9 +59,18 @@ bool thr_wait_parked(struct thrum_task *task)
     return thr_cas(&task->wait, &word, parked, THR_ACQ_REL, THR_ACQUIRE); /* (C) */
 }
 
+/* W7. Relaxed: the chosen waiter is read after (A) -> (B), and the swap alone decides between two objects. */
+static bool choose(const struct thr_waiter *w)
+{
+    void *none = NULL;
+    return thr_cas(w->choice, &none, (void *)(uintptr_t)w, THR_RELAXED, THR_RELAXED);
+}
+
 bool thr_waiter_fire(const struct thr_waiter *w, enum thr_reason reason, struct thr_wakeups *out)
 {
     bool parked;
+    if (w->choice && !choose(w))
+        return false;
     if (!thr_wait_fire(w->task, w->seq, reason, &parked))
         return false;
     if (parked)
@@ -127,7 +136,7 @@ void thr_wait_begin(struct thr_waiter *w, bool shielded)
 
 void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first)
 {
-    *w = (struct thr_waiter){.task = first->task, .seq = first->seq};
+    *w = (struct thr_waiter){.task = first->task, .seq = first->seq, .choice = first->choice};
 }
 
 static bool is_fired(struct thrum_task *task)

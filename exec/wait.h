@@ -23,6 +23,9 @@
  *              W5  a timer or cancel that fires changes nothing of the object: no item, permit or lock is lost with it.
  *                  If the object's side fired, the call is a success, whatever deadline passed meanwhile.
  *              W6  a shielded wait is not fired by cancel, nor bounded by the enclosing deadlines.
+ *              W7  of several waiters of one wait the one that fires it is known: `choice`, NULL before, is set to it by the
+ *                  firing side just before it fires. An object that finds it set has lost: the wait is being ended, by that
+ *                  other object or by whoever is faster than it. It means something only if the object's side ended the wait.
  * Ordering     (A) fire, compare-and-swap acq_rel  ->  (B) the parked task's load acquire of the word
  *                  What the firing side wrote before is visible to the task after its wait.
  *              (C) park, compare-and-swap release ARMED->PARKED  ->  (A)
@@ -52,6 +55,7 @@ struct thr_waiter {
     struct thr_waiter *prev, *next; /* guarded by the object's lock */
     bool linked;                    /* guarded by the object's lock */
     void *data;                     /* the object's own use: where to put an item, ... */
+    thr_aptr *choice;               /* W7; NULL: the wait has but one waiter, or they are alike */
 };
 
 /* Tasks that were fired and must be made runnable. Zero-initialise. */
@@ -65,7 +69,7 @@ struct thr_wakeups {
  * Context: task. */
 void thr_wait_begin(struct thr_waiter *w, bool shielded);
 
-/* A further waiter of the wait that `first` belongs to. Context: task. */
+/* A further waiter of the wait that `first` belongs to, with the same `choice`. Context: task. */
 void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first);
 
 /* Suspends the current task until its wait is fired: at the latest by the timer at deadline_ns (absolute; THRUM_NEVER:
