@@ -2,11 +2,23 @@
 #include "exec/idle.h"
 
 #include "exec/clock.h"
+#include "exec/pick.h"
 #include "exec/runtime.h"
+
+#include <sys/resource.h>
 
 enum { SLEEPING_SHIFT = 16, SEARCHING_MASK = 0xFFFF, ONE_SLEEPING = 1 << SLEEPING_SHIFT };
 
-static const uint64_t STANDBY_NS = THRUM_MILLISECOND;
+static const uint64_t STANDBY_NS = 400 * THRUM_MICROSECOND;
+
+enum { BELL_AWAKE, BELL_SPINNING, BELL_ASLEEP, BELL_RUNG };
+enum {
+    SPIN_MAX_NS = 80 * 1000,    /* twice what a wake-up takes: beyond, sleeping is cheaper */
+    USUAL_MAX_NS = 1000 * 1000, /* so that a few short idle times outweigh a long one */
+    SPINS_A_LOOK = 64,          /* between two looks at the clock */
+    SPIN_POLL_NS = 10 * 1000,   /* between two looks at I/O */
+    NO_SPIN = 1000,             /* times, once the core was taken away */
+};
 
 static thr_au64 *mask_word(struct thr_runtime *rt, unsigned index)
 {
@@ -43,7 +55,9 @@ static struct thr_worker *claim_any(struct thr_runtime *rt)
 
 static void wake_loop(struct thr_worker *w)
 {
-    w->rt->driver->wake(w->loop);
+    /* -> spin() and fall_asleep(), acquire */
+    if (thr_xchg(&w->idle.bell, BELL_RUNG, THR_ACQ_REL) == BELL_ASLEEP)
+        w->rt->driver->wake(w->loop);
 }
 
 /* The right to wake one: true if somebody sleeps and nobody searches; then we count as the searcher, in the name of the one
@@ -104,16 +118,6 @@ bool thr_idle_search_begin(struct thr_worker *w)
     return true;
 }
 
-void thr_idle_search_end(struct thr_worker *w, bool found)
-{
-    if (!w->searching)
-        return;
-    w->searching = false;
-    uint32_t before = thr_fetch_sub(&w->rt->idle.word, 1, THR_SEQ_CST);
-    if (found && (before & SEARCHING_MASK) == 1)
-        thr_idle_notify(w->rt, w); /* P3 */
-}
-
 /* Loads of all queues, each seq_cst (A). */
 static bool work_anywhere(struct thr_runtime *rt)
 {
@@ -125,8 +129,22 @@ static bool work_anywhere(struct thr_runtime *rt)
     return false;
 }
 
+void thr_idle_search_end(struct thr_worker *w, bool found)
+{
+    if (!w->searching)
+        return;
+    w->searching = false;
+    uint32_t before = thr_fetch_sub(&w->rt->idle.word, 1, THR_SEQ_CST);
+    if (!found || (before & SEARCHING_MASK) != 1 || before < ONE_SLEEPING)
+        return;
+    /* Somebody must also be the standby. */
+    if (!thr_load(&w->rt->idle.standby, THR_RELAXED) || work_anywhere(w->rt))
+        thr_idle_notify(w->rt, w); /* P3 */
+}
+
 static void lie_down(struct thr_worker *w)
 {
+    thr_store(&w->idle.bell, BELL_SPINNING, THR_RELAXED); /* the next line releases it */
     thr_fetch_or(mask_word(w->rt, w->index), mask_bit(w->index), THR_SEQ_CST);
     thr_fetch_add(&w->rt->idle.word, ONE_SLEEPING - (w->searching ? 1U : 0U), THR_SEQ_CST);
     w->searching = false;
@@ -138,6 +156,7 @@ static void get_up(struct thr_worker *w)
         thr_fetch_sub(&w->rt->idle.word, ONE_SLEEPING, THR_SEQ_CST);
     else
         w->searching = true; /* a notifier claimed it and counts it as a searcher (P2) */
+    thr_store(&w->idle.bell, BELL_AWAKE, THR_RELAXED);
 }
 
 static bool standby_begin(struct thr_runtime *rt)
@@ -156,11 +175,8 @@ static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now
         thr_store(&victim->seen_picks, picks, THR_RELAXED);
         return;
     }
-    if (thr_load(&victim->next, THR_RELAXED)) {
-        struct thrum_task *t = thr_xchg(&victim->next, NULL, THR_ACQ_REL);
-        if (t)
-            thr_wakeups_add(out, t);
-    }
+    if (thr_lane_rob(&victim->lane, out) > 0)
+        thr_worker_publish(victim);
     thr_count(&w->counts.timers, thr_timers_expire(&victim->timers, now, out));
     w->rt->driver->poll(victim->loop, 0, out);
 }
@@ -179,24 +195,79 @@ static void rescue_all(struct thr_worker *w, struct thr_wakeups *out)
     }
 }
 
-static uint64_t time_to_sleep(const struct thr_worker *w)
+/* ---- Spinning ---- */
+
+static bool was_rung(struct thr_worker *w)
 {
-    uint64_t next = thr_timers_next(&w->timers);
-    if (next == THRUM_NEVER)
-        return THRUM_NEVER;
-    uint64_t now = thr_clock_now();
-    return next > now ? next - now : 0;
+    return thr_load(&w->idle.bell, THR_ACQUIRE) == BELL_RUNG;
 }
 
-static void sleep_in_loop(struct thr_worker *w, struct thr_wakeups *ready)
+/* Spins until the worker is rung, has an event, or it is over. Returns: how many events. */
+static unsigned spin(struct thr_worker *w, uint64_t now, uint64_t until, struct thr_wakeups *ready)
 {
-    uint64_t timeout = time_to_sleep(w);
+    uint64_t poll_ns = now + SPIN_POLL_NS;
+    while (now < until) {
+        for (unsigned i = 0; i < SPINS_A_LOOK; i++) {
+            if (was_rung(w))
+                return 0;
+            thr_cpu_relax();
+        }
+        now = thr_clock_now();
+        if (now < poll_ns)
+            continue;
+        unsigned events = w->rt->driver->poll(w->loop, 0, ready);
+        if (events)
+            return events;
+        poll_ns = now + SPIN_POLL_NS;
+    }
+    return 0;
+}
+
+/* A spin was for nothing: if the kernel wanted the core for others meanwhile, spinning does harm. */
+static void regret(struct thr_worker *w)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0)
+        return;
+    if (usage.ru_nivcsw != w->idle.involuntary_n)
+        w->idle.no_spin_n = NO_SPIN;
+    w->idle.involuntary_n = usage.ru_nivcsw;
+}
+
+static bool spin_pays(struct thr_worker *w)
+{
+    if (!w->rt->may_spin || w->idle.usual_ns > SPIN_MAX_NS)
+        return false;
+    if (w->idle.no_spin_n == 0)
+        return true;
+    w->idle.no_spin_n--;
+    return false;
+}
+
+static void learn(struct thr_worker *w, uint64_t idle_ns)
+{
+    if (idle_ns > USUAL_MAX_NS)
+        idle_ns = USUAL_MAX_NS;
+    w->idle.usual_ns += idle_ns / 4 - w->idle.usual_ns / 4;
+}
+
+/* ---- Sleeping ---- */
+
+/* In the loop, if nobody has rung meanwhile. */
+static void fall_asleep(struct thr_worker *w, uint64_t now, uint64_t next,
+                        struct thr_wakeups *ready)
+{
+    uint32_t spinning = BELL_SPINNING;
+    uint64_t timeout = next == THRUM_NEVER ? THRUM_NEVER : next > now ? next - now : 0;
     bool standby = standby_begin(w->rt);
     if (standby && timeout > STANDBY_NS)
         timeout = STANDBY_NS;
-    thr_count(&w->counts.parks, 1);
-    thr_count(&w->counts.polls, 1);
-    unsigned events = w->rt->driver->poll(w->loop, timeout, ready);
+    unsigned events = 1;
+    if (thr_cas(&w->idle.bell, &spinning, BELL_ASLEEP, THR_ACQ_REL, THR_ACQUIRE)) {
+        thr_count(&w->counts.parks, 1);
+        thr_count(&w->counts.polls, 1);
+        events = w->rt->driver->poll(w->loop, timeout, ready);
+    }
     if (!standby)
         return;
     if (events == 0)
@@ -204,17 +275,40 @@ static void sleep_in_loop(struct thr_worker *w, struct thr_wakeups *ready)
     thr_store(&w->rt->idle.standby, 0, THR_RELEASE); /* -> the next one's swap acquire: looked_ns */
 }
 
+static void rest(struct thr_worker *w, uint64_t now, struct thr_wakeups *ready)
+{
+    uint64_t next = thr_timers_next(&w->timers);
+    if (spin_pays(w)) {
+        uint64_t until = now + SPIN_MAX_NS < next ? now + SPIN_MAX_NS : next;
+        if (spin(w, now, until, ready) || was_rung(w))
+            return;
+        regret(w);
+        now = thr_clock_now();
+    }
+    fall_asleep(w, now, next, ready);
+}
+
+/* What the worker woke for by itself. One task alone runs next, here. */
+static void take_up(struct thr_worker *w, struct thr_wakeups *ready)
+{
+    struct thrum_task *first = ready->head;
+    if (first && !first->next && thr_load(&w->rt->idle.standby, THR_RELAXED))
+        thr_worker_wake(w, ready);
+    else
+        thr_worker_enqueue_chain(w, first);
+}
+
 void thr_idle_sleep(struct thr_worker *w)
 {
     struct thr_wakeups ready = {0};
+    uint64_t from = thr_clock_now();
     lie_down(w);
     if (!work_anywhere(w->rt))
-        sleep_in_loop(w, &ready);
+        rest(w, from, &ready);
     get_up(w);
-    w->polled_ns = thr_clock_now();
-    thr_count(&w->counts.timers, thr_timers_expire(&w->timers, w->polled_ns, &ready));
-    for (struct thrum_task *t = ready.head, *next; t; t = next) {
-        next = t->next;
-        thr_worker_enqueue(w, t);
-    }
+    uint64_t now = thr_clock_now();
+    learn(w, now - from);
+    w->tick_ns = w->polled_ns = now;
+    thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
+    take_up(w, &ready);
 }

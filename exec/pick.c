@@ -7,32 +7,57 @@
 #include "exec/util.h"
 
 enum {
-    NEXT_RUN_MAX = 3, /* how often in a row `next` goes before the queues */
-    POLL_EVERY_NS = 150 * 1000,
-    INJECTOR_BATCH = 32,
+    NEXT_RUN_MAX = 3,          /* how often in a row `next` goes before the queues */
+    TICK_NS = 50 * 1000,       /* the clock is looked at about so often */
+    POLL_EVERY_NS = 50 * 1000, /* and the outside world */
+    INJECTOR_BATCH = 128,
+    FORKS_TURN_MAX = 128, /* tasks that a spawner's slice may put before the ring */
+
+    /* Learning whether the lane is right for what is put there. */
+    SAMPLE_EVERY = 64,
+    LAY_TOO_LONG_NS = 20 * 1000,
+    PUBLISH_FIRST = 64,
+    PUBLISH_MAX = 1 << 16,
 };
 
 /* ---- Queueing ---- */
 
-/* The ring is full: its older half and the task go where every worker looks. */
+/* The ring is full: its older part and the task go where every worker looks. */
 THR_NOINLINE void thr_worker_overflow(struct thr_worker *w, struct thrum_task *task)
 {
-    void *half[THR_RING / 2];
-    uint32_t n = thr_ring_steal(&w->ring, half, THR_COUNT_OF(half));
+    void *some[THR_RING_STEAL];
+    uint32_t n = thr_ring_steal(&w->ring, some, THR_COUNT_OF(some));
     struct thrum_task *first = NULL;
     for (uint32_t i = n; i-- > 0;) {
-        struct thrum_task *t = half[i];
+        struct thrum_task *t = some[i];
         t->next = first ? first : task;
         first = t;
     }
     thr_injector_push(&w->rt->injector, first ? first : task, task, n + 1);
 }
 
+/* visible: the caller looks for sleepers next. */
+static void push(struct thr_worker *w, struct thrum_task *task, bool visible)
+{
+    if (!thr_ring_push_as(&w->ring, task, visible))
+        thr_worker_overflow(w, task);
+}
+
+static void notify(struct thr_worker *w)
+{
+    if (!w->alone)
+        thr_idle_notify(w->rt, w);
+}
+
 void thr_worker_enqueue(struct thr_worker *w, struct thrum_task *task)
 {
-    if (!thr_ring_push(&w->ring, task))
-        thr_worker_overflow(w, task);
-    thr_idle_notify(w->rt, w);
+    push(w, task, !w->alone);
+    notify(w);
+}
+
+void thr_worker_requeue(struct thr_worker *w, struct thrum_task *task)
+{
+    push(w, task, false);
 }
 
 /* All of a chain into the ring, and one wake-up for them together. */
@@ -42,32 +67,92 @@ void thr_worker_enqueue_chain(struct thr_worker *w, struct thrum_task *first)
         return;
     for (struct thrum_task *t = first, *next; t; t = next) {
         next = t->next;
-        if (!thr_ring_push(&w->ring, t))
-            thr_worker_overflow(w, t);
+        push(w, t, !next && !w->alone); /* one in order for all: those before it are released */
     }
-    thr_idle_notify(w->rt, w);
+    notify(w);
+}
+
+/* ---- The lane ---- */
+
+/* How many of the next tasks are to be published instead of kept: ever more if it goes on. */
+void thr_worker_publish(struct thr_worker *w)
+{
+    uint32_t n = thr_load(&w->publish_next, THR_RELAXED);
+    n = n ? n * 8 : PUBLISH_FIRST;
+    if (n > PUBLISH_MAX)
+        n = PUBLISH_MAX;
+    thr_store(&w->publish_next, n, THR_RELAXED);
+    thr_store(&w->publish, n, THR_RELAXED);
+}
+
+/* True if the task is to go where thieves find it. Otherwise it may be one of those whose stay is measured. */
+static bool must_publish(struct thr_worker *w)
+{
+    uint32_t left = thr_load(&w->publish, THR_RELAXED);
+    if (left > 0) {
+        thr_store(&w->publish, left - 1, THR_RELAXED);
+        w->to_sample = 1;
+        return true;
+    }
+    if (--w->to_sample == 0) {
+        w->to_sample = SAMPLE_EVERY;
+        w->sampled_ns = w->alone ? 0 : thr_clock_now();
+    }
+    return false;
+}
+
+/* A task leaves the lane, one of those whose stay is measured. */
+static THR_NOINLINE void judge_stay(struct thr_worker *w)
+{
+    uint64_t lay = thr_clock_now() - w->sampled_ns;
+    w->sampled_ns = 0;
+    if (lay > LAY_TOO_LONG_NS)
+        thr_worker_publish(w);
+    else
+        thr_store(&w->publish_next, 0, THR_RELAXED);
+}
+
+static struct thrum_task *took(struct thr_worker *w, struct thrum_task *task)
+{
+    if (w->sampled_ns)
+        judge_stay(w);
+    return task;
 }
 
 void thr_worker_wake(struct thr_worker *w, struct thr_wakeups *list)
 {
     struct thrum_task *first = list->head;
     list->head = list->tail = NULL;
-    if (first->next) {
+    if (first->next || must_publish(w)) {
         thr_worker_enqueue_chain(w, first);
         return;
     }
-    /* -> take_next() or the standby worker's, exchange acquire: the task is published. Nobody is woken for it: it runs
-     * as soon as the waker suspends, and stays on its core, beside what the two share. */
-    struct thrum_task *before = thr_xchg(&w->next, first, THR_ACQ_REL);
+    /* Nobody is woken for it: it runs as soon as the waker suspends, and stays on its core, beside what the two share. */
+    thr_lane_enter(&w->lane);
+    struct thrum_task *before = thr_lane_swap(&w->lane.next, first);
+    thr_lane_leave(&w->lane);
     if (before)
         thr_worker_enqueue(w, before);
 }
 
 int thr_worker_spawn(struct thr_worker *w, struct thrum_task *task)
 {
-    int err = thr_deque_push(&w->forks, task);
+    w->spawned_now++;
+    if (must_publish(w)) {
+        int err = thr_deque_push(&w->forks, task);
+        notify(w);
+        return err;
+    }
+    int err = 0;
+    thr_lane_enter(&w->lane);
+    struct thrum_task *before = thr_load(&w->lane.newest, THR_RELAXED);
+    if (before)
+        err = thr_deque_push(&w->forks, before);
     if (!err)
-        thr_idle_notify(w->rt, w);
+        thr_store(&w->lane.newest, task, THR_RELAXED);
+    thr_lane_leave(&w->lane);
+    if (before)
+        notify(w);
     return err;
 }
 
@@ -79,44 +164,85 @@ bool thr_worker_has_work(const struct thr_worker *w)
 
 /* ---- Picking ---- */
 
-/* So that a poll comes every 100 to 200 us whether picks take 50 ns or 50 us. */
-static void adapt_poll_interval(struct thr_worker *w, uint64_t now)
+/* So that the clock is looked at every TICK_NS or so, whether picks take 10 ns or 50 us. */
+static void adapt_tick(struct thr_worker *w, uint64_t now)
 {
-    uint64_t per_pick = (now - w->polled_ns) / w->poll_interval + 1;
-    uint64_t interval = POLL_EVERY_NS / per_pick;
-    if (interval < 1)
-        interval = 1;
-    if (interval > THR_PICKS_TO_POLL_MAX)
-        interval = THR_PICKS_TO_POLL_MAX;
-    w->poll_interval = (unsigned)interval;
-    w->picks_to_poll = (unsigned)interval;
-    w->polled_ns = now;
+    uint64_t per_pick = (now - w->tick_ns) / w->tick_picks + 1;
+    uint64_t picks = TICK_NS / per_pick;
+    if (picks < 1)
+        picks = 1;
+    if (picks > THR_TICK_PICKS_MAX)
+        picks = THR_TICK_PICKS_MAX;
+    w->tick_picks = (unsigned)picks;
+    w->picks_to_tick = (unsigned)picks;
+    w->tick_ns = now;
 }
 
-void thr_worker_poll(struct thr_worker *w)
+void thr_worker_tick(struct thr_worker *w)
 {
     uint64_t now = thr_clock_now();
-    adapt_poll_interval(w, now);
     struct thr_wakeups ready = {0};
+    adapt_tick(w, now);
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
-    thr_count(&w->counts.polls, 1);
-    w->rt->driver->poll(w->loop, 0, &ready);
+    if (now - w->polled_ns >= POLL_EVERY_NS) {
+        w->polled_ns = now;
+        thr_count(&w->counts.polls, 1);
+        w->rt->driver->poll(w->loop, 0, &ready);
+    }
     thr_worker_enqueue_chain(w, ready.head);
     thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
     thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
+    if (!w->alone && thr_ring_count(&w->ring) > 0)
+        thr_idle_notify(w->rt,
+                        w); /* for those that went round without a word: thr_worker_requeue() */
 }
+
+void thr_worker_poll_soon(struct thr_worker *w)
+{
+    w->picks_to_tick = 1;
+    w->polled_ns = 0;
+}
+
+/* The rest are called between thr_lane_enter() and leave. */
 
 static struct thrum_task *take_next(struct thr_worker *w)
 {
-    if (!thr_load(&w->next, THR_RELAXED))
+    struct thrum_task *t = thr_load(&w->lane.next, THR_RELAXED);
+    if (!t)
         return NULL;
-    struct thrum_task *t =
-        thr_xchg(&w->next, NULL, THR_ACQ_REL); /* the standby may have been faster */
-    if (!t || ++w->next_run <= NEXT_RUN_MAX)
+    thr_store(&w->lane.next, NULL, THR_RELAXED);
+    if (++w->next_run <= NEXT_RUN_MAX)
         return t;
-    if (!thr_ring_push(&w->ring, t))
-        thr_worker_overflow(w, t);
+    push(w, t, false);
     return NULL;
+}
+
+static struct thrum_task *take_newest(struct thr_worker *w)
+{
+    struct thrum_task *t = thr_load(&w->lane.newest, THR_RELAXED);
+    if (!t)
+        return thr_deque_pop(&w->forks);
+    thr_store(&w->lane.newest, NULL, THR_RELAXED);
+    return t;
+}
+
+static struct thrum_task *take_from_ring(struct thr_worker *w)
+{
+    struct thr_lane *l = &w->lane;
+    uint32_t at = thr_load(&l->batch_at, THR_RELAXED);
+    if (at == thr_load(&l->batch_n, THR_RELAXED)) {
+        uint32_t n = thr_ring_pop_some(&w->ring, l->batch, THR_LANE_BATCH);
+        thr_store(&l->batch_n, n, THR_RELAXED);
+        thr_store(&l->batch_at, 0, THR_RELAXED);
+        if (n == 0)
+            return NULL;
+        at = 0;
+    }
+    thr_store(&l->batch_at, at + 1, THR_RELAXED);
+    struct thrum_task *t = thr_load(&l->batch[at], THR_RELAXED);
+    if (at + 1 < thr_load(&l->batch_n, THR_RELAXED))
+        __builtin_prefetch(thr_load(&l->batch[at + 1], THR_RELAXED));
+    return t;
 }
 
 static struct thrum_task *take_queued(struct thr_worker *w)
@@ -125,35 +251,74 @@ static struct thrum_task *take_queued(struct thr_worker *w)
     w->next_run = 0;
     w->inline_run = 0;
     unsigned n = ++w->pick_count;
-    if (n % 32 == 0)
+    if (w->forks_turn > 0) {
+        w->forks_turn--;
+        t = take_newest(w);
+        if (!t)
+            w->forks_turn = 0;
+    } else if (n % 32 == 0) {
         t = thr_deque_steal(&w->forks, NULL);
-    else if (n % 8 == 0)
-        t = thr_deque_pop(&w->forks);
+    } else if (n % 8 == 0) {
+        t = take_newest(w);
+    }
     if (!t)
-        t = thr_ring_pop(&w->ring);
-    return t ? t : thr_deque_pop(&w->forks);
+        t = take_from_ring(w);
+    return t ? t : take_newest(w);
+}
+
+static struct thrum_task *take(struct thr_worker *w)
+{
+    thr_lane_enter(&w->lane);
+    struct thrum_task *t = take_next(w);
+    if (!t)
+        t = take_queued(w);
+    thr_lane_leave(&w->lane);
+    return t ? took(w, t) : NULL;
 }
 
 /* What runs next on this worker; NULL if it has nothing.
  *
- * Fairness. A task in the ring waits for at most 5 picks for each one before it there (three from `next`, one from
- * `forks`, the ring's own). A task in `forks` waits for at most 128 picks for each one spawned before it: every 32nd
- * queued pick takes the oldest, whatever is spawned meanwhile; else the newest goes first, which keeps fork-join trees
- * small. Timers, I/O, inbox and injector are looked at every 61 picks at the latest, and more often when tasks take long;
- * what they bring goes to the end of the ring. So nobody waits for ever, however the others behave. */
+ * Fairness. In the ring a task waits, for each one before it there, for at most 5 picks (three from `next`, one from
+ * `forks`, the ring's own), and for the children that the one before spawned in its slice, at most 128: they count as part
+ * of it. In `forks` a task waits for at most 128 picks for each one spawned before it, besides such slices: every 32nd queued
+ * pick takes the oldest, whatever is spawned meanwhile; else the newest goes first, which keeps fork-join trees small.
+ * Timers, inbox and injector are looked at every 61 picks at the latest, more often when tasks take long, and I/O
+ * every 50 us; what they bring goes to the end of the ring. So nobody waits for ever, however the others behave. */
 struct thrum_task *thr_worker_pick(struct thr_worker *w)
 {
-    if (--w->picks_to_poll == 0)
-        thr_worker_poll(w);
-    struct thrum_task *t = take_next(w);
-    if (!t)
-        t = take_queued(w);
+    if (--w->picks_to_tick == 0)
+        thr_worker_tick(w);
+    struct thrum_task *t = take(w);
     if (!t) {
         thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
         thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
-        t = take_queued(w);
+        t = take(w);
     }
     if (t)
         thr_count(&w->counts.picks, 1);
     return t;
+}
+
+void thr_worker_forks_turn(struct thr_worker *w)
+{
+    w->forks_turn = w->spawned_now < FORKS_TURN_MAX ? w->spawned_now : FORKS_TURN_MAX;
+}
+
+struct thrum_task *thr_worker_take_child(struct thr_worker *w, const struct thr_scope *scope)
+{
+    thr_lane_enter(&w->lane);
+    struct thrum_task *t = thr_load(&w->lane.newest, THR_RELAXED);
+    bool is_child = t && t->kind == THR_TASK_CHILD && t->in.child.home == scope;
+    if (is_child)
+        thr_store(&w->lane.newest, NULL, THR_RELAXED);
+    thr_lane_leave(&w->lane);
+    if (t)
+        return is_child ? took(w, t) : NULL;
+    t = thr_deque_pop(&w->forks);
+    if (!t || (t->kind == THR_TASK_CHILD && t->in.child.home == scope))
+        return t;
+    int err = thr_deque_push(&w->forks, t); /* into the place it has just left */
+    THR_ASSERT(!err);
+    notify(w); /* a thief may have looked while it was out */
+    return NULL;
 }

@@ -96,6 +96,7 @@ static int start_workers(struct thr_runtime *rt)
     block_signals(&before);
     for (unsigned i = 0; i < rt->workers_n && !err; i++) {
         struct thr_worker *w = &rt->workers[i];
+        w->alone = rt->workers_n == 1;
         err = pthread_create(&w->thread, NULL, worker_thread, w);
         w->thread_started = !err;
     }
@@ -166,6 +167,7 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     rt->stack_bytes = opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT;
     thr_stack_pool_init(&rt->stacks, rt->stack_bytes + STACK_FOR_PARENTS);
     unsigned n = workers_wanted(opts);
+    rt->may_spin = n <= thr_cpus_allowed();
     rt->workers = workers_new(n);
     if (!rt->workers)
         err = -ENOMEM;

@@ -9,7 +9,7 @@ enum { STEAL_FORKS_MAX = 16, SEARCH_ROUNDS = 4 };
 
 static struct thrum_task *steal_ring(struct thr_worker *w, struct thr_worker *victim)
 {
-    void *got[THR_RING / 2];
+    void *got[THR_RING_STEAL];
     uint32_t n = thr_ring_steal(&victim->ring, got, THR_COUNT_OF(got));
     if (n == 0)
         return NULL;

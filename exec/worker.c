@@ -15,6 +15,7 @@
 
 enum {
     SLICE_OPERATIONS = 128, /* what a task may do without suspending before it yields */
+    SLICE_NS = 100 * 1000,  /* and for how long, roughly */
     CHILDREN_IN_A_ROW = 64, /* run at a join before the other tasks have their turn */
 };
 
@@ -78,7 +79,7 @@ static void after_switch(void)
             thr_worker_enqueue(w, w->after_task); /* fired while it was leaving */
         break;
     case THR_AFTER_YIELD:
-        thr_worker_enqueue(w, w->after_task);
+        thr_worker_requeue(w, w->after_task);
         break;
     case THR_AFTER_END:
         thr_stack_give(&w->rt->stacks, &w->stacks, w->after_stack);
@@ -90,6 +91,8 @@ static void set_current(struct thr_worker *w, struct thrum_task *task)
 {
     w->current = task;
     w->budget = SLICE_OPERATIONS;
+    w->spawned_now = 0;
+    w->slice_ns = 0;
     if (task)
         task->worker = (uint16_t)w->index;
 }
@@ -185,25 +188,13 @@ static bool stack_has_room(const struct thr_worker *w, const struct thrum_task *
     return (size_t)(here - task->stack->bottom) >= w->rt->stack_bytes;
 }
 
-/* The newest spawned task, if it is a child of the scope. */
-static struct thrum_task *take_child(struct thr_worker *w, struct thr_scope *scope)
-{
-    struct thrum_task *t = thr_deque_pop(&w->forks);
-    if (!t || (t->kind == THR_TASK_CHILD && t->in.child.home == scope))
-        return t;
-    int err = thr_deque_push(&w->forks, t); /* into the place it has just left */
-    THR_ASSERT(!err);
-    thr_idle_notify(w->rt, w); /* a thief may have looked while it was out */
-    return NULL;
-}
-
 /* The child runs as a task of its own, with its own record, on the parent's stack: the parent would only wait. */
 static void run_child(struct thrum_task *parent, struct thrum_task *child)
 {
     struct thr_worker *w = thr_worker_self();
     child->stack = parent->stack;
-    if (--w->picks_to_poll == 0)
-        thr_worker_poll(w); /* a tree of joins may go on for long without any pick */
+    if (--w->picks_to_tick == 0)
+        thr_worker_tick(w); /* a tree of joins may go on for long without any pick */
     w->inline_run++;
     set_current(w, child);
     thr_count(&w->counts.picks, 1);
@@ -218,7 +209,7 @@ void thr_worker_run_children(struct thr_scope *scope)
     struct thrum_task *parent = thr_task_self();
     struct thr_worker *w = thr_worker_self();
     while (stack_has_room(w, parent)) {
-        struct thrum_task *child = take_child(w, scope);
+        struct thrum_task *child = thr_worker_take_child(w, scope);
         if (!child)
             return;
         run_child(parent, child);
@@ -231,12 +222,22 @@ void thr_worker_run_children(struct thr_scope *scope)
     }
 }
 
+/* Every 16 operations: has the slice taken too long? */
+static bool out_of_time(struct thr_worker *w)
+{
+    uint64_t now = thr_clock_now();
+    if (w->slice_ns == 0)
+        w->slice_ns = now;
+    return now - w->slice_ns > SLICE_NS;
+}
+
 void thr_task_spend(void)
 {
     struct thr_worker *w = thr_worker_self();
-    if (--w->budget > 0)
+    if (--w->budget > 0 && (w->budget % 16 != 0 || !out_of_time(w)))
         return;
-    w->picks_to_poll = 1;
+    thr_worker_poll_soon(w);
+    thr_worker_forks_turn(w);
     thr_worker_suspend(THR_AFTER_YIELD);
 }
 
@@ -246,8 +247,9 @@ int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index
 {
     w->index = index;
     w->rt = rt;
-    w->poll_interval = THR_PICKS_TO_POLL_MAX;
-    w->picks_to_poll = THR_PICKS_TO_POLL_MAX;
+    w->tick_picks = THR_TICK_PICKS_MAX;
+    w->picks_to_tick = THR_TICK_PICKS_MAX;
+    w->to_sample = 1;
     thr_random_init(&w->random, index);
     thr_ring_init(&w->ring);
     thr_inbox_init(&w->inbox);
@@ -282,7 +284,7 @@ static void enter_thread(struct thr_worker *w)
     worker_self = w;
     find_own_stack(w);
     w->tsan_fiber = thr_tsan_fiber_self();
-    w->polled_ns = thr_clock_now();
+    w->tick_ns = w->polled_ns = thr_clock_now();
     char name[16];
     snprintf(name, sizeof(name), "thrum/%u", w->index % 10000);
     pthread_setname_np(pthread_self(), name);

@@ -13,7 +13,9 @@
 #define THR_EXEC_WORKER_H
 
 #include "exec/deque.h"
+#include "exec/idle.h"
 #include "exec/inbox.h"
+#include "exec/lane.h"
 #include "exec/random.h"
 #include "exec/ring.h"
 #include "exec/stack.h"
@@ -24,9 +26,7 @@
 
 struct thr_runtime;
 
-enum {
-    THR_PICKS_TO_POLL_MAX = 61
-}; /* the outside world is looked at after so many picks at the latest */
+enum { THR_TICK_PICKS_MAX = 61 }; /* the clock is looked at after so many picks at the latest */
 
 /* What is to be done after a switch, on the new stack. */
 enum thr_after {
@@ -56,24 +56,35 @@ struct thr_worker {
     struct thr_stack *after_stack;
 
     unsigned budget;        /* operations without suspending that are left to the current slice */
+    unsigned spawned_now;   /* tasks that the current slice has spawned */
+    uint64_t slice_ns;      /* when the slice was looked at first, or 0 */
     unsigned inline_run;    /* children run at a join since the last pick from a queue */
     unsigned next_run;      /* tasks taken from `next` in a row */
-    unsigned picks_to_poll; /* until the outside world is looked at */
-    unsigned poll_interval; /* adapts so that this is every 100 to 200 us */
+    unsigned forks_turn;    /* picks for which spawned tasks go before the ring */
     unsigned pick_count;    /* alternates between the queues */
-    uint64_t polled_ns;     /* when it was last looked at */
-    bool searching;         /* counts in the idle word: idle.h */
-    void *loop;             /* the driver's */
+    unsigned picks_to_tick; /* until the clock is looked at */
+    unsigned tick_picks;    /* adapts so that this is every 50 us */
+    uint64_t tick_ns;       /* when it was last looked at */
+    uint64_t polled_ns;     /* when the outside world was */
+    unsigned to_sample;     /* until a task's stay in the lane is measured */
+    uint64_t sampled_ns;    /* when the one that is measured was put there, or 0 */
+    bool alone;     /* the runtime has no other worker: nobody steals, nobody need be woken */
+    bool searching; /* counts in the idle word: idle.h */
+    struct thr_idle_own idle;
+    void *loop; /* the driver's */
     struct thr_random random;
     struct thr_stack_cache stacks;
     struct thr_task_cache tasks;
     pthread_t thread;
     bool thread_started;
 
-    THR_APART thr_aptr next; /* the task that was just woken here */
-    struct thr_ring ring;    /* woken here, yielded */
-    struct thr_deque forks;  /* spawned here, not started: owner newest first, thieves the oldest */
-    struct thr_inbox inbox;  /* woken by foreign threads */
+    struct thr_lane lane; /* what runs next */
+    THR_APART thr_au32
+        publish; /* so many of the next tasks go where thieves find them, not to the lane */
+    thr_au32 publish_next;  /* how many it will be when one lay in the lane for too long again */
+    struct thr_ring ring;   /* woken here, yielded */
+    struct thr_deque forks; /* spawned here, not started: owner newest first, thieves the oldest */
+    struct thr_inbox inbox; /* woken by foreign threads */
     struct thr_timers timers;
     THR_APART struct thr_worker_counts counts;
     thr_au64 seen_picks; /* the standby worker's note: a worker whose picks do not move computes */
@@ -105,9 +116,6 @@ void thr_worker_wake(struct thr_worker *w, struct thr_wakeups *list);
 
 /* Queues one task at the end of the ring (half of a full ring moves to the injector). Context: the worker. */
 void thr_worker_enqueue(struct thr_worker *w, struct thrum_task *task);
-
-/* Looks at timers, I/O, inbox and injector. Context: the worker, on any stack. */
-void thr_worker_poll(struct thr_worker *w);
 
 /* Runs the scope's children that are still in this worker's `forks`, newest first, on the caller's stack, as long as
  * that has room. Context: the scope's owner. */
