@@ -34,11 +34,13 @@ typedef void bench_fn(struct bench *b);
 /* spawn.c */
 bench_fn bench_spawn_join, bench_spawn_batch, bench_skynet, bench_fib, bench_fib_spawn;
 /* switch.c */
-bench_fn bench_yield, bench_pingpong, bench_pingpong_cross, bench_wakeup;
+bench_fn bench_yield, bench_pingpong, bench_pingpong_cross;
+/* wakeup.c */
+bench_fn bench_wakeup, bench_wakeup_idle;
 /* sync.c */
 bench_fn bench_fanin, bench_mutex, bench_parked;
 /* timers.c */
-bench_fn bench_timers;
+bench_fn bench_timers, bench_timers_warm;
 /* tcp.c */
 bench_fn bench_tcp_echo, bench_tcp_idle, bench_stall;
 
