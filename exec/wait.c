@@ -59,17 +59,10 @@ bool thr_wait_parked(struct thrum_task *task)
     return thr_cas(&task->wait, &word, parked, THR_ACQ_REL, THR_ACQUIRE); /* (C) */
 }
 
-/* W7. Relaxed: the chosen waiter is read after (A) -> (B), and the swap alone decides between two objects. */
-static bool choose(const struct thr_waiter *w)
-{
-    void *none = NULL;
-    return thr_cas(w->choice, &none, (void *)(uintptr_t)w, THR_RELAXED, THR_RELAXED);
-}
-
 bool thr_waiter_fire(const struct thr_waiter *w, enum thr_reason reason, struct thr_wakeups *out)
 {
     bool parked;
-    if (w->choice && !choose(w))
+    if (!thr_waiter_choose(w))
         return false;
     if (!thr_wait_fire(w->task, w->seq, reason, &parked))
         return false;

@@ -23,9 +23,9 @@
  *              W5  a timer or cancel that fires changes nothing of the object: no item, permit or lock is lost with it.
  *                  If the object's side fired, the call is a success, whatever deadline passed meanwhile.
  *              W6  a shielded wait is not fired by cancel, nor bounded by the enclosing deadlines.
- *              W7  of several waiters of one wait the one that fires it is known: `choice`, NULL before, is set to it by the
- *                  firing side just before it fires. An object that finds it set has lost: the wait is being ended, by that
- *                  other object or by whoever is faster than it. It means something only if the object's side ended the wait.
+ *              W7  of several waiters of one wait one is *chosen*: `choice`, NULL before, is set to it by its object, which
+ *                  then does what it has to and fires. An object that finds another chosen has lost: the wait is about to
+ *                  end. So one object alone writes for the task, and the task knows which: if that side ended the wait.
  * Ordering     (A) fire, compare-and-swap acq_rel  ->  (B) the parked task's load acquire of the word
  *                  What the firing side wrote before is visible to the task after its wait.
  *              (C) park, compare-and-swap release ARMED->PARKED  ->  (A)
@@ -83,6 +83,20 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns);
  *
  * Returns: true if it had been fired by an object meanwhile (THR_FIRED_OK or _CLOSED). Context: task. */
 bool thr_wait_abandon(void);
+
+/* Chooses w among its wait's waiters (W7): before anything is written for the task. Firing w does it as well.
+ *
+ * Returns: false if another one is chosen: firing w would fail, now and later.
+ * Context: any thread, under the lock of the object that w is linked in. */
+static inline bool thr_waiter_choose(const struct thr_waiter *w)
+{
+    void *chosen = NULL;
+    if (!w->choice)
+        return true; /* its wait has no other */
+    /* Relaxed: the task reads the choice after (A) -> (B), and the swap alone decides between two objects. */
+    return thr_cas(w->choice, &chosen, (void *)(uintptr_t)w, THR_RELAXED, THR_RELAXED) ||
+           chosen == w;
+}
 
 /* Fires w's wait; if that succeeds and the task is parked, adds it to *out.
  *
