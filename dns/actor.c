@@ -5,6 +5,7 @@
 #include "dns/addrs.h"
 #include "dns/resolver.h"
 #include "exec/clock.h"
+#include "exec/running.h"
 #include "exec/util.h"
 
 #include <errno.h>

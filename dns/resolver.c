@@ -4,6 +4,7 @@
 #include "dns/addrs.h"
 #include "dns/name.h"
 #include "exec/clock.h"
+#include "exec/running.h"
 #include "exec/util.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/blocking.h"
 
+#include "exec/running.h"
 #include "exec/runtime.h"
 #include "exec/util.h"
 

@@ -3,6 +3,7 @@
  * ring into the receiver's; when a place falls free the first waiting sender's item moves up. All of it under the lock, so
  * the order is that of the lock, and a waiter that a timer or cancel fired first (wait.h, W5) is simply passed over. */
 #include "exec/lock.h"
+#include "exec/running.h"
 #include "exec/wait.h"
 
 #include <errno.h>

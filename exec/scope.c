@@ -2,6 +2,8 @@
 #include "exec/scope.h"
 
 #include "exec/clock.h"
+#include "exec/fence.h"
+#include "exec/running.h"
 #include "exec/runtime.h"
 #include "exec/util.h"
 
@@ -96,10 +98,13 @@ void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts)
 
 /* ---- Cancelling ---- */
 
-/* Under s->lock. */
+/* Under s->lock: marks the scope as cancelled, or fires the waits in it. */
 static void cancel_one(struct thr_scope *s, struct thr_wakeups *out)
 {
-    thr_store(&s->cancelled, 1, THR_SEQ_CST); /* wait.h (D) */
+    if (!out) {
+        thr_store(&s->cancelled, 1, THR_RELEASE);
+        return;
+    }
     if (s->owner)
         thr_wait_interrupt(s->owner, s, out);
     for (struct thrum_task *t = s->children; t; t = t->in.child.next)
@@ -113,8 +118,8 @@ static struct thr_scope *first_unshielded(struct thr_scope *s)
     return s;
 }
 
-/* Walks the tree below top, depth first, holding the locks of the path from top to where it is (C2). */
-void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
+/* Walks the tree from top down, depth first, holding the locks of the path from top to where it is (C2). */
+static void walk(struct thr_scope *top, struct thr_wakeups *out)
 {
     struct thr_scope *s = top;
     thr_lock(&s->lock);
@@ -137,6 +142,16 @@ void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
             done->sub_next); /* its parent's lock, which guards the link, is held */
     }
     thr_unlock(&top->lock);
+}
+
+/* Once to mark, once to fire: what opens or is listed between the two sees its mark (C3, C6), under the same locks. */
+void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
+{
+    struct thr_worker *self = thr_worker_self();
+    walk(top, NULL);
+    if (!self || !self->alone)
+        thr_fence_heavy(); /* wait.h (D) */
+    walk(top, out);
 }
 
 void thrum_scope_cancel(thrum_scope *scope)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a task can do and ask about itself and its worker. */
 #include "exec/clock.h"
+#include "exec/running.h"
 #include "exec/runtime.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks that have a handle: spawn, join, detach; and how every task begins and ends. */
+#include "exec/running.h"
 #include "exec/runtime.h"
 #include "exec/site.h"
 #include "exec/util.h"

@@ -2,6 +2,7 @@
 /* Mutex, event, semaphore and wait group: a lock, a number and a list of waiters each. The number (`extra`) is written
  * under the lock; the fast paths that read it without are marked. */
 #include "exec/lock.h"
+#include "exec/running.h"
 #include "exec/util.h"
 #include "exec/wait.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/wait.h"
 
+#include "exec/fence.h"
 #include "exec/runtime.h"
 #include "exec/util.h"
 #include "exec/worker.h"
@@ -94,10 +95,9 @@ static void wake_from_outside(struct thr_runtime *rt, struct thrum_task *task)
     thr_fetch_sub(&rt->visitors, 1, THR_RELEASE); /* -> thrum_run()'s load acquire */
 }
 
-void thr_wakeups_run(struct thr_wakeups *out)
+/* Tasks of several runtimes, or seen from outside. */
+static THR_NOINLINE void wake_each(struct thr_wakeups *out)
 {
-    if (!out->head)
-        return;
     struct thr_worker *self = thr_worker_self();
     struct thr_wakeups here = {0};
     for (struct thrum_task *t = out->head, *next; t; t = next) {
@@ -113,6 +113,15 @@ void thr_wakeups_run(struct thr_wakeups *out)
         thr_worker_wake(self, &here);
 }
 
+void thr_wakeups_run_some(struct thr_wakeups *out)
+{
+    struct thr_worker *self = thr_worker_self();
+    if (self && !out->head->next && thr_task_runtime(out->head) == self->rt)
+        thr_worker_wake(self, out);
+    else
+        wake_each(out);
+}
+
 /* ---- Waiting ---- */
 
 void thr_wait_begin(struct thr_waiter *w, bool shielded)
@@ -124,7 +133,7 @@ void thr_wait_begin(struct thr_waiter *w, bool shielded)
     *w = (struct thr_waiter){.task = task, .seq = seq};
     thr_store(&task->wait_scope, task->limit->scope, THR_RELAXED);
     uint64_t word = seq << THR_WAIT_SEQ_SHIFT | THR_WAIT_ARMED | (shielded ? THR_WAIT_SHIELDED : 0);
-    thr_store(&task->wait, word, THR_SEQ_CST); /* (D) */
+    thr_store(&task->wait, word, THR_RELEASE); /* (D); release: wait_scope */
 }
 
 void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first)
@@ -157,7 +166,8 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns)
     uint64_t word = thr_load(&task->wait, THR_RELAXED);
     bool limited = false;
     if (!(word & THR_WAIT_SHIELDED)) {
-        if (thr_load(&task->limit->scope->cancelled, THR_SEQ_CST)) /* (D) */
+        thr_fence_light(); /* (D) */
+        if (thr_load(&task->limit->scope->cancelled, THR_RELAXED))
             fire_own(task, THR_FIRED_CANCEL);
         limited = task->limit->deadline_ns < deadline_ns;
         if (limited)
@@ -202,12 +212,6 @@ int thr_reason_error(enum thr_reason reason)
         return THRUM_ECLOSED;
     }
     return -EINVAL;
-}
-
-int thr_task_cancelled(void)
-{
-    struct thrum_task *task = thr_task_self();
-    return thr_load(&task->limit->scope->cancelled, THR_ACQUIRE) ? -ECANCELED : 0;
 }
 
 /* ---- Lists ---- */

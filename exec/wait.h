@@ -30,9 +30,9 @@
  *                  What the firing side wrote before is visible to the task after its wait.
  *              (C) park, compare-and-swap release ARMED->PARKED  ->  (A)
  *                  The saved context is visible to who fires and then queues the task.
- *              (D) cancel: store of the scope's flag seq_cst, then load of the word seq_cst
- *                  park:   store of ARMED seq_cst, then load of the scope's flag seq_cst
- *                  One of the two sees the other: no cancel is missed.
+ *              (D) cancel: store of the scope's flag, heavy fence, load of the word
+ *                  park:   store of ARMED, light fence, load of the scope's flag
+ *                  One of the two sees the other (fence.h): no cancel is missed.
  * Who schedules is separate from who fires: firing happens under the object's lock and only collects the tasks;
  * thr_wakeups_run() queues them after the lock is released. */
 #ifndef THR_EXEC_WAIT_H
@@ -107,7 +107,13 @@ bool thr_waiter_fire(const struct thr_waiter *w, enum thr_reason reason, struct 
 /* Makes the collected tasks runnable: on this worker, or from a foreign thread on the one each ran on last.
  *
  * Context: any thread, no lock held. *out is empty afterwards. */
-void thr_wakeups_run(struct thr_wakeups *out);
+void thr_wakeups_run_some(struct thr_wakeups *out);
+
+static inline void thr_wakeups_run(struct thr_wakeups *out)
+{
+    if (out->head)
+        thr_wakeups_run_some(out);
+}
 
 /* 0, -ETIMEDOUT, -ECANCELED or THRUM_ECLOSED. */
 int thr_reason_error(enum thr_reason reason);
@@ -129,15 +135,5 @@ void thr_waitlist_remove(struct thr_waitlist *l,
 bool thr_waitlist_fire_one(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out,
                            void **data);
 void thr_waitlist_fire_all(struct thr_waitlist *l, enum thr_reason reason, struct thr_wakeups *out);
-
-/* ---- What a suspending call does besides waiting ---- */
-
-/* -ECANCELED if the current task's scope is cancelled, else 0. Cheap: no clock. Each suspending public call begins with
- * it, so that a cancelled task cannot go on by luck. Context: task. */
-int thr_task_cancelled(void);
-
-/* Counts one operation that went through without suspending (a read that found data, ...) against the task's slice, and
- * yields when that is used up, so that ready I/O cannot starve others. Context: task, no lock held. May suspend. */
-void thr_task_spend(void);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "exec/clock.h"
 #include "exec/pick.h"
+#include "exec/running.h"
 #include "exec/runtime.h"
 #include "exec/sanitizer.h"
 #include "exec/util.h"
@@ -19,21 +20,8 @@ enum {
     CHILDREN_IN_A_ROW = 64, /* run at a join before the other tasks have their turn */
 };
 
-/* The one thread-local of the library. */
-static __thread struct thr_worker *worker_self __attribute__((tls_model("initial-exec")));
-
-THR_NOINLINE struct thr_worker *thr_worker_self(void)
-{
-    __asm__ volatile("" ::: "memory"); /* no compiler may conclude that two calls give the same */
-    return worker_self;
-}
-
-struct thrum_task *thr_task_self(void)
-{
-    struct thr_worker *w = thr_worker_self();
-    THR_ASSERT(w && w->current); /* a call that says `Context: task` was made outside a task */
-    return w->current;
-}
+/* used: thr_worker_self() names it where compilers do not look */
+__attribute__((used)) __thread struct thr_worker *thr_worker_tls;
 
 void *thr_driver_loop(void)
 {
@@ -66,7 +54,7 @@ static struct thrum_task *pick_runnable(struct thr_worker *w)
 }
 
 /* Done by whoever runs after a switch: the task that was left is quiet now. */
-static void after_switch(void)
+static inline __attribute__((always_inline)) void after_switch(void)
 {
     struct thr_worker *w = thr_worker_self();
     enum thr_after after = w->after;
@@ -231,10 +219,9 @@ static bool out_of_time(struct thr_worker *w)
     return now - w->slice_ns > SLICE_NS;
 }
 
-void thr_task_spend(void)
+void thr_task_spend_some(struct thr_worker *w)
 {
-    struct thr_worker *w = thr_worker_self();
-    if (--w->budget > 0 && (w->budget % 16 != 0 || !out_of_time(w)))
+    if (w->budget > 0 && !out_of_time(w))
         return;
     thr_worker_poll_soon(w);
     thr_worker_forks_turn(w);
@@ -281,7 +268,7 @@ static void find_own_stack(struct thr_worker *w)
 
 static void enter_thread(struct thr_worker *w)
 {
-    worker_self = w;
+    thr_worker_tls = w;
     find_own_stack(w);
     w->tsan_fiber = thr_tsan_fiber_self();
     w->tick_ns = w->polled_ns = thr_clock_now();
@@ -310,5 +297,5 @@ void thr_worker_main(struct thr_worker *w)
             thr_idle_sleep(w);
         }
     }
-    worker_self = NULL;
+    thr_worker_tls = NULL;
 }

@@ -21,6 +21,7 @@
 #include "exec/stack.h"
 #include "exec/task.h"
 #include "exec/timer.h"
+#include "exec/util.h"
 
 #include <pthread.h>
 
@@ -90,12 +91,37 @@ struct thr_worker {
     thr_au64 seen_picks; /* the standby worker's note: a worker whose picks do not move computes */
 };
 
-/* The worker of the calling thread, or NULL. Never inlined, and the value must not be kept across a suspension: the
- * compiler may otherwise keep the thread-local's address, which is another thread's by then. */
-struct thr_worker *thr_worker_self(void);
+/* The one thread-local of the library. Set at the start of a worker's thread; read through thr_worker_self() alone. */
+extern __thread struct thr_worker *thr_worker_tls __attribute__((tls_model("initial-exec")));
+
+/* The worker of the calling thread, or NULL. The value must not be kept across a suspension: another thread may go on. That
+ * is also why it is read by assembly: a compiler that knows of the thread-local may keep its address across a switch, and
+ * then reads another thread's. A call that is never inlined would do as well, and costs three times as much. */
+static inline struct thr_worker *thr_worker_self(void)
+{
+    struct thr_worker *w;
+#if defined(__x86_64__)
+    __asm__ volatile("movq thr_worker_tls@gottpoff(%%rip), %0\n\t"
+                     "movq %%fs:(%0), %0"
+                     : "=r"(w));
+#elif defined(__aarch64__)
+    void **thread;
+    __asm__ volatile("mrs %1, tpidr_el0\n\t"
+                     "adrp %0, :gottprel:thr_worker_tls\n\t"
+                     "ldr %0, [%0, :gottprel_lo12:thr_worker_tls]\n\t"
+                     "ldr %0, [%1, %0]"
+                     : "=&r"(w), "=&r"(thread));
+#endif
+    return w;
+}
 
 /* The running task; asserts that there is one. */
-struct thrum_task *thr_task_self(void);
+static inline struct thrum_task *thr_task_self(void)
+{
+    struct thr_worker *w = thr_worker_self();
+    THR_ASSERT(w && w->current); /* a call that says `Context: task` was made outside a task */
+    return w->current;
+}
 
 /* Sets up a zeroed worker. Returns: 0 or a negative code; fini copes with what was made. */
 int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index);

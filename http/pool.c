@@ -9,6 +9,7 @@
 
 #include "exec/clock.h"
 #include "exec/random.h"
+#include "exec/running.h"
 #include "exec/util.h"
 
 #define BUCKETS_MIN 64

@@ -14,6 +14,7 @@
 #include <thrum/stream.h>
 #include <thrum/task.h>
 
+#include "exec/running.h"
 #include "exec/util.h"
 #include "exec/wait.h"
 #include "http/client.h"

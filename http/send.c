@@ -8,6 +8,7 @@
 #include <thrum/error.h>
 #include <thrum/task.h>
 
+#include "exec/running.h"
 #include "exec/wait.h"
 #include "http/client.h"
 #include "http/redirect.h"

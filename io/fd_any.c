@@ -5,6 +5,8 @@
  * linked, poll(2) says what is ready anyway: anything that happens after the link fires the wait, anything that happened
  * before it the poll sees. */
 #include "io/fd.h"
+
+#include "exec/running.h"
 #include "io/sys.h"
 
 #include <errno.h>

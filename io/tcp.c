@@ -6,6 +6,7 @@
  * wait counts against the task's slice, last of all, because that may suspend. */
 #include "io/tcp.h"
 
+#include "exec/running.h"
 #include "exec/util.h"
 #include "io/fd.h"
 #include "io/sys.h"

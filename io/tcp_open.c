@@ -3,6 +3,7 @@
 #include "io/tcp.h"
 
 #include "exec/clock.h"
+#include "exec/running.h"
 #include "exec/wait.h"
 #include "io/sys.h"
 
