@@ -1,95 +1,172 @@
 /* SPDX-License-Identifier: MIT */
-/* A bounded channel. An item goes from the sender's buffer into the ring or straight into a waiting receiver's, from the
- * ring into the receiver's; when a place falls free the first waiting sender's item moves up. All of it under the lock, so
- * the order is that of the lock, and a waiter that a timer or cancel fired first (wait.h, W5) is simply passed over. */
-#include "exec/lock.h"
+/* An item goes from the sender's buffer into the channel or straight into a waiting receiver's; from the channel, or
+ * straight from a waiting sender's, into the receiver's; and when a place falls free the first waiting sender's item moves
+ * up. All of it under the lock (chan.h). */
+#include "exec/chan.h"
+
 #include "exec/running.h"
-#include "exec/wait.h"
+#include "exec/util.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <thrum/chan.h>
 #include <thrum/error.h>
 #include <thrum/time.h>
 
-struct thrum_chan {
-    struct thr_lock lock;
-    bool closed;                            /* all guarded by lock */
-    size_t item_bytes, capacity;            /* constant */
-    size_t first, count;                    /* the ring's items: first .. first + count */
-    struct thr_waitlist senders, receivers; /* a waiter's data is its item's address */
-    char items[];
-};
+/* ---- Making and ending ---- */
+
+/* Returns: 0 and the bytes that the items need, or -EINVAL. */
+static int check_sizes(size_t item_bytes, size_t capacity, size_t *bytes)
+{
+    *bytes = 0;
+    if (item_bytes == 0)
+        return -EINVAL;
+    if (capacity == THRUM_UNBOUNDED) /* a chunk of a few items can be said in bytes */
+        return item_bytes > SIZE_MAX / 16 ? -EINVAL : 0;
+    if (__builtin_mul_overflow(item_bytes, capacity, bytes) || *bytes > SIZE_MAX / 2)
+        return -EINVAL;
+    return 0;
+}
+
+static void set_up(struct thr_chan *ch, size_t item_bytes, size_t capacity, char *items,
+                   size_t bytes)
+{
+    memset(ch, 0, sizeof(*ch));
+    ch->item_bytes = item_bytes;
+    ch->capacity = capacity;
+    if (bytes == 0)
+        return;
+    ch->items = ch->read = ch->write = items;
+    ch->read_end = ch->write_end = items + bytes;
+}
+
+int thrum_chan_init(thrum_chan *ch, size_t item_bytes, size_t capacity, void *items)
+{
+    size_t bytes;
+    int err = check_sizes(item_bytes, capacity, &bytes);
+    if (err || (bytes > 0 && !items))
+        return -EINVAL;
+    set_up(thr_chan_of(ch), item_bytes, capacity, items, bytes);
+    return 0;
+}
+
+void thrum_chan_fini(thrum_chan *ch)
+{
+    thr_chunks_free(thr_chan_of(ch));
+}
 
 int thrum_chan_new(thrum_chan **out, size_t item_bytes, size_t capacity)
 {
     size_t bytes;
     *out = NULL;
-    if (item_bytes == 0 || capacity == 0 || __builtin_mul_overflow(item_bytes, capacity, &bytes) ||
-        bytes > SIZE_MAX / 2)
-        return -EINVAL;
-    struct thrum_chan *ch = malloc(sizeof(*ch) + bytes);
+    int err = check_sizes(item_bytes, capacity, &bytes);
+    if (err)
+        return err;
+    thrum_chan *ch = malloc(sizeof(*ch) + bytes);
     if (!ch)
         return -ENOMEM;
-    memset(ch, 0, sizeof(*ch));
-    ch->item_bytes = item_bytes;
-    ch->capacity = capacity;
+    set_up(thr_chan_of(ch), item_bytes, capacity, (char *)(ch + 1), bytes);
     *out = ch;
     return 0;
 }
 
 void thrum_chan_free(thrum_chan *ch)
 {
+    if (ch)
+        thrum_chan_fini(ch);
     free(ch);
 }
 
-static char *item_at(struct thrum_chan *ch, size_t index)
+/* ---- Items ---- */
+
+static inline void copy_item(void *to, const void *from, size_t bytes)
 {
-    return ch->items + (ch->first + index) % ch->capacity * ch->item_bytes;
+    if (bytes == sizeof(uint64_t)) /* a pointer or a number: one move, no call */
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, bytes);
 }
 
-/* Under the lock. Fires the first waiter that is still there and gives the address of its item. That stays good until the
- * lock is released: the waiter cannot leave without it (W4). */
-static void *fire_first(struct thr_waitlist *l, struct thr_wakeups *out)
+/* The item at `write` counts from now on. */
+static inline void push(struct thr_chan *ch)
 {
-    void *item = NULL;
-    thr_waitlist_fire_one(l, THR_FIRED_OK, out, &item);
-    return item;
+    ch->count++;
+    ch->write += ch->item_bytes;
+    if (ch->write == ch->write_end && ch->items)
+        ch->write = ch->items;
 }
 
-/* Under the lock. Returns: 0, -EAGAIN, THRUM_ECLOSED. */
-static int send_now(struct thrum_chan *ch, const void *item, struct thr_wakeups *out)
+static inline void pop(struct thr_chan *ch, void *item, struct thr_chan_after *after)
 {
-    if (ch->closed)
-        return THRUM_ECLOSED;
-    void *to = fire_first(&ch->receivers, out); /* there are some only while the ring is empty */
-    if (!to) {
-        if (ch->count == ch->capacity)
-            return -EAGAIN;
-        to = item_at(ch, ch->count++);
-    }
-    memcpy(to, item, ch->item_bytes);
-    return 0;
-}
-
-/* Under the lock. Returns: 0, -EAGAIN, THRUM_ECLOSED. */
-static int recv_now(struct thrum_chan *ch, void *item, struct thr_wakeups *out)
-{
-    if (ch->count == 0)
-        return ch->closed ? THRUM_ECLOSED : -EAGAIN;
-    memcpy(item, item_at(ch, 0), ch->item_bytes);
-    ch->first = (ch->first + 1) % ch->capacity;
+    copy_item(item, ch->read, ch->item_bytes);
     ch->count--;
-    const void *from =
-        fire_first(&ch->senders, out); /* there are some only while the ring is full */
-    if (from)
-        memcpy(item_at(ch, ch->count++), from, ch->item_bytes);
-    return 0;
+    ch->read += ch->item_bytes;
+    if (ch->read != ch->read_end)
+        return;
+    if (ch->items)
+        ch->read = ch->items;
+    else
+        thr_chunks_next(ch, after);
 }
 
-/* Under the lock, which it releases. */
-static int wait_in(struct thrum_chan *ch, struct thr_waitlist *l, void *item)
+/* To the first receiver that still waits. Returns: false if there is none. */
+static bool hand_over(struct thr_chan *ch, const void *item, struct thr_chan_after *after)
+{
+    for (struct thr_waiter *w; (w = thr_waitlist_pop(&ch->receivers)) != NULL;) {
+        if (!thr_waiter_choose(w))
+            continue;
+        copy_item(w->data, item, ch->item_bytes);
+        if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups)) /* N3 */
+            return true;
+    }
+    return false;
+}
+
+/* From the first sender that still waits. Returns: false if there is none. */
+static bool take_over(struct thr_chan *ch, void *item, struct thr_chan_after *after)
+{
+    for (struct thr_waiter *w; (w = thr_waitlist_pop(&ch->senders)) != NULL;) {
+        copy_item(item, w->data, ch->item_bytes);
+        if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups)) /* N3 */
+            return true;
+    }
+    return false;
+}
+
+int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_after *after)
+{
+    for (int err = 0; !err; err = thr_chunks_grow(ch, after)) {
+        if (ch->closed)
+            return THRUM_ECLOSED;
+        if (ch->receivers.head && hand_over(ch, item, after))
+            return 0;
+        if (ch->count >= ch->capacity)
+            return -EAGAIN;
+        if (THR_UNLIKELY(ch->write == ch->write_end))
+            continue; /* unbounded */
+        copy_item(ch->write, item, ch->item_bytes);
+        push(ch);
+        return 0;
+    }
+    return -ENOMEM;
+}
+
+int thr_chan_recv_now(struct thr_chan *ch, void *item, struct thr_chan_after *after)
+{
+    if (ch->count > 0) {
+        pop(ch, item, after);
+        if (ch->senders.head && take_over(ch, ch->write, after)) /* N2: the place just made */
+            push(ch);
+        return 0;
+    }
+    if (ch->senders.head && take_over(ch, item, after))
+        return 0;
+    return ch->closed ? THRUM_ECLOSED : -EAGAIN;
+}
+
+/* ---- With and without waiting ---- */
+
+/* Under the lock, which it releases. Whoever lets the item pass, or closes, is done with w when it fires (W4). */
+static THR_NOINLINE int wait_in(struct thr_chan *ch, struct thr_waitlist *l, void *item)
 {
     struct thr_waiter w;
     thr_wait_begin(&w, false);
@@ -97,71 +174,87 @@ static int wait_in(struct thrum_chan *ch, struct thr_waitlist *l, void *item)
     thr_waitlist_push(l, &w);
     thr_unlock(&ch->lock);
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
-    thr_lock(&ch->lock);
-    thr_waitlist_remove(l, &w);
-    thr_unlock(&ch->lock);
+    if (reason == THR_FIRED_TIMEOUT || reason == THR_FIRED_CANCEL) {
+        thr_lock(&ch->lock);
+        thr_waitlist_remove(l, &w);
+        thr_unlock(&ch->lock);
+    }
     return thr_reason_error(reason);
 }
 
-int thrum_chan_send(thrum_chan *ch, const void *item)
+int thrum_chan_send(thrum_chan *chan, const void *item)
 {
-    struct thr_wakeups out = {0};
+    struct thr_chan *ch = thr_chan_of(chan);
+    struct thr_chan_after after = {0};
     int err = thr_task_cancelled();
     if (err)
         return err;
     thr_lock(&ch->lock);
-    err = send_now(ch, item, &out);
+    err = thr_chan_send_now(ch, item, &after);
     if (err == -EAGAIN)
         return wait_in(ch, &ch->senders, (void *)(uintptr_t)item); /* only read */
     thr_unlock(&ch->lock);
-    thr_wakeups_run(&out);
+    thr_chan_after_run(&after);
     thr_task_spend();
     return err;
 }
 
-int thrum_chan_recv(thrum_chan *ch, void *item)
+int thrum_chan_recv(thrum_chan *chan, void *item)
 {
-    struct thr_wakeups out = {0};
+    struct thr_chan *ch = thr_chan_of(chan);
+    struct thr_chan_after after = {0};
     int err = thr_task_cancelled();
     if (err)
         return err;
     thr_lock(&ch->lock);
-    err = recv_now(ch, item, &out);
+    err = thr_chan_recv_now(ch, item, &after);
     if (err == -EAGAIN)
         return wait_in(ch, &ch->receivers, item);
     thr_unlock(&ch->lock);
-    thr_wakeups_run(&out);
+    thr_chan_after_run(&after);
     thr_task_spend();
     return err;
 }
 
-int thrum_chan_try_send(thrum_chan *ch, const void *item)
+int thrum_chan_try_send(thrum_chan *chan, const void *item)
 {
-    struct thr_wakeups out = {0};
+    struct thr_chan *ch = thr_chan_of(chan);
+    struct thr_chan_after after = {0};
     thr_lock(&ch->lock);
-    int err = send_now(ch, item, &out);
+    int err = thr_chan_send_now(ch, item, &after);
     thr_unlock(&ch->lock);
-    thr_wakeups_run(&out);
+    thr_chan_after_run(&after);
     return err;
 }
 
-int thrum_chan_try_recv(thrum_chan *ch, void *item)
+int thrum_chan_try_recv(thrum_chan *chan, void *item)
 {
-    struct thr_wakeups out = {0};
+    struct thr_chan *ch = thr_chan_of(chan);
+    struct thr_chan_after after = {0};
     thr_lock(&ch->lock);
-    int err = recv_now(ch, item, &out);
+    int err = thr_chan_recv_now(ch, item, &after);
     thr_unlock(&ch->lock);
-    thr_wakeups_run(&out);
+    thr_chan_after_run(&after);
     return err;
 }
 
-void thrum_chan_close(thrum_chan *ch)
+void thrum_chan_close(thrum_chan *chan)
 {
+    struct thr_chan *ch = thr_chan_of(chan);
     struct thr_wakeups out = {0};
     thr_lock(&ch->lock);
-    ch->closed = true;
+    ch->closed = 1;
     thr_waitlist_fire_all(&ch->senders, THR_FIRED_CLOSED, &out);
     thr_waitlist_fire_all(&ch->receivers, THR_FIRED_CLOSED, &out);
     thr_unlock(&ch->lock);
     thr_wakeups_run(&out);
+}
+
+size_t thrum_chan_count(thrum_chan *chan)
+{
+    struct thr_chan *ch = thr_chan_of(chan);
+    thr_lock(&ch->lock);
+    size_t count = ch->count;
+    thr_unlock(&ch->lock);
+    return count;
 }
