@@ -18,8 +18,7 @@
 enum {
     STACK_DEFAULT = 64 << 10,
     STACK_MIN = 16 << 10,
-    STACK_MAX = 8 << 20,
-    STACK_FOR_PARENTS = 16 << 10
+    STACK_MAX = THR_STACK_MAX,
 };
 
 /* ---- The end ---- */
@@ -118,7 +117,7 @@ static void runtime_free(struct thr_runtime *rt)
         sched_yield(); /* a few instructions of a thread that is on its way out */
     for (unsigned i = 0; i < rt->workers_n; i++)
         thr_worker_fini(&rt->workers[i]);
-    thr_stack_pool_fini(&rt->stacks);
+    thr_stacks_fini(&rt->stacks);
     thr_task_pool_fini(&rt->tasks);
     free(rt->workers);
     free(rt);
@@ -156,7 +155,7 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     if (!rt)
         return -ENOMEM;
     memset(rt, 0, sizeof(*rt));
-    int err = thr_blocking_init(&rt->blocking);
+    int err = thr_blocking_init(&rt->blocking, opts->blocking_threads);
     if (err) {
         free(rt);
         return err;
@@ -165,7 +164,7 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     thr_scope_init_root(&rt->root);
     thr_task_pool_init(&rt->tasks, rt);
     rt->stack_bytes = opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT;
-    thr_stack_pool_init(&rt->stacks, rt->stack_bytes + STACK_FOR_PARENTS);
+    thr_stacks_init(&rt->stacks, rt->stack_bytes);
     unsigned n = workers_wanted(opts);
     rt->may_spin = n <= thr_cpus_allowed();
     rt->workers = workers_new(n);

@@ -26,7 +26,7 @@ struct thr_runtime {
     struct thr_idle idle;
     struct thr_injector injector;
     struct thr_task_pool tasks;
-    struct thr_stack_pool stacks;
+    struct thr_stacks stacks;
     size_t
         stack_bytes; /* what each task may use; the stacks are a little larger (thr_worker_run_children()) */
     struct thr_blocking blocking;

@@ -10,21 +10,11 @@
 
 /* ---- Task records ---- */
 
-/* Which stacks a task takes. Returns: 0 or -EINVAL. */
-static int stack_class_of(const struct thr_runtime *rt, const thrum_spawn_opts *opts,
-                          uint8_t *class)
-{
-    *class = 0;
-    if (!opts || opts->stack_bytes <= rt->stack_bytes)
-        return 0;
-    return -EINVAL;
-}
-
 int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
                          const struct thr_task_origin *from)
 {
     uint8_t class;
-    int err = stack_class_of(w->rt, from->opts, &class);
+    int err = thr_stacks_class(&w->rt->stacks, from->opts ? from->opts->stack_bytes : 0, &class);
     struct thrum_task *t = err ? NULL : thr_task_new(&w->rt->tasks, &w->tasks);
     *out = t;
     if (!t)

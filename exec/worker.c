@@ -35,7 +35,7 @@ void *thr_driver_loop(void)
 /* Gives a new task a stack. */
 static bool bind_stack(struct thr_worker *w, struct thrum_task *task)
 {
-    task->stack = thr_stack_take(&w->rt->stacks, &w->stacks);
+    task->stack = thr_stack_take(&w->rt->stacks, w->stacks, task->stack_class);
     if (!task->stack)
         return false;
     thr_context_init(&task->context, thr_stack_top(task->stack));
@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) void after_switch(void)
         thr_worker_requeue(w, w->after_task);
         break;
     case THR_AFTER_END:
-        thr_stack_give(&w->rt->stacks, &w->stacks, w->after_stack);
+        thr_stack_give(&w->rt->stacks, w->stacks, w->after_stack);
         break;
     }
 }
@@ -145,6 +145,19 @@ static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *
     switch_to(w, &nowhere, to, true);
 }
 
+/* Picks the next task for a stack whose task has ended: it is taken over by a new one that wants one of this size. */
+static struct thrum_task *pick_for(struct thr_worker *w, struct thr_stack *stack)
+{
+    for (;;) {
+        struct thrum_task *t = thr_worker_pick(w);
+        if (t && !t->stack && t->stack_class == stack->class)
+            t->stack = stack;
+        if (!t || t->stack || bind_stack(w, t))
+            return t;
+        thr_runtime_task_done(w, t, -ENOMEM, false);
+    }
+}
+
 /* Where each stack begins. A burst of new tasks runs here one after the other, without a switch. */
 THR_NORETURN __attribute__((used)) void
 thr_task_root(void); /* used: by thr_context_entry() alone */
@@ -156,9 +169,8 @@ void thr_task_root(void)
         struct thr_stack *stack = run_current();
         struct thr_worker *w = thr_worker_self();
         w->current = NULL;
-        struct thrum_task *to = thr_worker_pick(w);
-        if (to && !to->stack) {
-            to->stack = stack;
+        struct thrum_task *to = pick_for(w, stack);
+        if (to && to->stack == stack) {
             set_current(w, to);
             continue;
         }
@@ -169,11 +181,11 @@ void thr_task_root(void)
 
 /* ---- Fork-join ---- */
 
-/* A child gets as much stack as any task was promised: stacks are larger than that by what parents may have used up. */
-static bool stack_has_room(const struct thr_worker *w, const struct thrum_task *task)
+/* A child gets as much stack as it was promised: stacks are larger than that by what parents may have used up. */
+static bool stack_has_room(const struct thr_worker *w, const struct thr_stack *stack, uint8_t class)
 {
     const char *here = __builtin_frame_address(0);
-    return (size_t)(here - task->stack->bottom) >= w->rt->stack_bytes;
+    return (size_t)(here - stack->bottom) >= w->rt->stacks.pools[class].promised_bytes;
 }
 
 /* The child runs as a task of its own, with its own record, on the parent's stack: the parent would only wait. */
@@ -196,10 +208,14 @@ void thr_worker_run_children(struct thr_scope *scope)
 {
     struct thrum_task *parent = thr_task_self();
     struct thr_worker *w = thr_worker_self();
-    while (stack_has_room(w, parent)) {
+    while (stack_has_room(w, parent->stack, parent->stack_class)) {
         struct thrum_task *child = thr_worker_take_child(w, scope);
         if (!child)
             return;
+        if (!stack_has_room(w, parent->stack, child->stack_class)) {
+            thr_worker_enqueue(w, child); /* it waits for a stack of its own */
+            return;
+        }
         run_child(parent, child);
         w = thr_worker_self();
         if (w->inline_run < CHILDREN_IN_A_ROW)

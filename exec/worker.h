@@ -74,7 +74,7 @@ struct thr_worker {
     struct thr_idle_own idle;
     void *loop; /* the driver's */
     struct thr_random random;
-    struct thr_stack_cache stacks;
+    struct thr_stack_cache stacks[THR_STACK_CLASSES];
     struct thr_task_cache tasks;
     pthread_t thread;
     bool thread_started;

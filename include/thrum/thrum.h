@@ -10,6 +10,7 @@
 #include <thrum/error.h>
 #include <thrum/http.h>
 #include <thrum/runtime.h>
+#include <thrum/stack.h>
 #include <thrum/stream.h>
 #include <thrum/sync.h>
 #include <thrum/task.h>
