@@ -16,6 +16,7 @@ typedef struct thrum_run_opts {
     unsigned
         workers; /* 0: THRUM_WORKERS from the environment, else the cores this process may use */
     size_t stack_bytes; /* 0: 64 KiB of stack a task; rounded up to whole pages, 16 KiB to 8 MiB */
+    unsigned blocking_threads; /* 0: 512. Calls of thrum_blocking() that run at once: blocking.h */
 } thrum_run_opts;
 
 /* Starts a runtime, runs fn(arg) as its first task, and ends the runtime when that task returns.

@@ -4,6 +4,7 @@
 #define THRUM_THRUM_H
 
 #include <thrum/addr.h>
+#include <thrum/blocking.h>
 #include <thrum/chan.h>
 #include <thrum/common.h>
 #include <thrum/dns.h>
