@@ -184,13 +184,15 @@ THRUM_API int thrum_gather(thrum_call *calls, size_t calls_n);
 /* ---- Blocking work ---------------------------------------------------------------------------------------------- */
 
 /* Runs fn(arg) on a thread of the blocking pool while the task waits, as asyncio.to_thread(): for code that blocks
- * in the kernel or computes for long.
+ * in the kernel or computes for long. Outside a task it runs fn(arg) at once, on the caller's thread. blocking.h says
+ * more of the pool.
  *
  * A cancel or deadline takes effect only while the call is still queued; once fn runs its result is awaited.
  *
  * Owns:    arg is borrowed until this returns.
  * Returns: fn's value; -ECANCELED or -ETIMEDOUT if it never ran; -ENOMEM, -EAGAIN (no thread).
- * Context: task. Suspends. fn runs outside every task: it must not call anything that says `Context: task`. */
+ * Context: task: suspends. Any other thread: blocks as long as fn does. fn runs outside every task: it must not call
+ *          anything that says `Context: task`, but this function. */
 THRUM_API int thrum_blocking(thrum_fn *fn, void *arg);
 
 THRUM_END_DECLS
