@@ -22,13 +22,15 @@
 struct thrum_task;
 struct thr_wakeups;
 
-enum { THR_LANE_BATCH = 8 };
+enum { THR_LANE_BATCH = 16 };
 
 struct thr_lane {
     thr_au32 busy, claim;
     thr_aptr next, newest; /* loads without the right of L1 tell whether a robbery is worth while */
     thr_aptr batch[THR_LANE_BATCH];
     thr_au32 batch_at, batch_n; /* batch[at ... n - 1] */
+    uint32_t
+        batch_go; /* the owner's own: the batch's items before this may be taken without further thought */
 };
 
 /* The slow path of enter: a robber is at it. */

@@ -7,7 +7,6 @@
 #include "exec/util.h"
 
 enum {
-    NEXT_RUN_MAX = 3,          /* how often in a row `next` goes before the queues */
     TICK_NS = 50 * 1000,       /* the clock is looked at about so often */
     POLL_EVERY_NS = 50 * 1000, /* and the outside world */
     INJECTOR_BATCH = 128,
@@ -201,9 +200,18 @@ void thr_worker_poll_soon(struct thr_worker *w)
 {
     w->picks_to_tick = 1;
     w->polled_ns = 0;
+    w->lane.batch_go = 0;
 }
 
 /* The rest are called between thr_lane_enter() and leave. */
+
+static bool has_others(struct thr_worker *w)
+{
+    const struct thr_lane *l = &w->lane;
+    return thr_load(&l->batch_at, THR_RELAXED) != thr_load(&l->batch_n, THR_RELAXED) ||
+           thr_load(&l->newest, THR_RELAXED) || thr_ring_count(&w->ring) > 0 ||
+           thr_deque_count(&w->forks) > 0;
+}
 
 static struct thrum_task *take_next(struct thr_worker *w)
 {
@@ -211,7 +219,10 @@ static struct thrum_task *take_next(struct thr_worker *w)
     if (!t)
         return NULL;
     thr_store(&w->lane.next, NULL, THR_RELAXED);
-    if (++w->next_run <= NEXT_RUN_MAX)
+    if (w->next_run++ < THR_NEXT_RUN_MAX)
+        return t;
+    w->next_run = 0;
+    if (!has_others(w))
         return t;
     push(w, t, false);
     return NULL;
@@ -226,49 +237,66 @@ static struct thrum_task *take_newest(struct thr_worker *w)
     return t;
 }
 
-static struct thrum_task *take_from_ring(struct thr_worker *w)
+static struct thrum_task *take_oldest(struct thr_worker *w)
+{
+    struct thrum_task *t = thr_deque_steal(&w->forks, NULL);
+    return t ? t : take_newest(w);
+}
+
+/* As many as may run before the clock is looked at again. */
+static void refill_batch(struct thr_worker *w)
+{
+    struct thr_lane *l = &w->lane;
+    uint32_t max = w->picks_to_tick < THR_LANE_BATCH ? w->picks_to_tick : THR_LANE_BATCH;
+    uint32_t n = thr_ring_pop_some(&w->ring, l->batch, max);
+    thr_store(&l->batch_n, n, THR_RELAXED);
+    thr_store(&l->batch_at, 0, THR_RELAXED);
+    l->batch_go = n;
+    for (uint32_t i = 0; i < n; i++)
+        __builtin_prefetch(thr_load(&l->batch[i], THR_RELAXED));
+    if (n > 1)
+        w->picks_to_tick -= n - 1; /* the pick that refills has counted itself */
+}
+
+static struct thrum_task *take_from_batch(struct thr_worker *w)
 {
     struct thr_lane *l = &w->lane;
     uint32_t at = thr_load(&l->batch_at, THR_RELAXED);
-    if (at == thr_load(&l->batch_n, THR_RELAXED)) {
-        uint32_t n = thr_ring_pop_some(&w->ring, l->batch, THR_LANE_BATCH);
-        thr_store(&l->batch_n, n, THR_RELAXED);
-        thr_store(&l->batch_at, 0, THR_RELAXED);
-        if (n == 0)
-            return NULL;
-        at = 0;
-    }
+    if (at == thr_load(&l->batch_n, THR_RELAXED))
+        return NULL;
+    l->batch_go = thr_load(&l->batch_n, THR_RELAXED);
     thr_store(&l->batch_at, at + 1, THR_RELAXED);
-    struct thrum_task *t = thr_load(&l->batch[at], THR_RELAXED);
-    if (at + 1 < thr_load(&l->batch_n, THR_RELAXED))
-        __builtin_prefetch(thr_load(&l->batch[at + 1], THR_RELAXED));
-    return t;
+    thr_worker_prefetch(l, at + 1);
+    thr_worker_prefetch(l, at + 2);
+    return thr_load(&l->batch[at], THR_RELAXED);
 }
 
 static struct thrum_task *take_queued(struct thr_worker *w)
 {
-    struct thrum_task *t = NULL;
     w->next_run = 0;
     w->inline_run = 0;
-    unsigned n = ++w->pick_count;
     if (w->forks_turn > 0) {
-        w->forks_turn--;
-        t = take_newest(w);
-        if (!t)
-            w->forks_turn = 0;
-    } else if (n % 32 == 0) {
-        t = thr_deque_steal(&w->forks, NULL);
-    } else if (n % 8 == 0) {
-        t = take_newest(w);
+        struct thrum_task *t = take_newest(w);
+        w->forks_turn = t ? w->forks_turn - 1 : 0;
+        if (t)
+            return t;
     }
-    if (!t)
-        t = take_from_ring(w);
+    struct thrum_task *t = take_from_batch(w);
+    if (t)
+        return t;
+    /* Between two batches one of the spawned tasks has its turn. */
+    if (w->batches_n++ % 2 == 0) {
+        t = w->batches_n % 8 == 1 ? take_oldest(w) : take_newest(w);
+        if (t)
+            return t;
+    }
+    refill_batch(w);
+    t = take_from_batch(w);
     return t ? t : take_newest(w);
 }
 
 static struct thrum_task *take(struct thr_worker *w)
 {
-    thr_lane_enter(&w->lane);
     struct thrum_task *t = take_next(w);
     if (!t)
         t = take_queued(w);
@@ -276,22 +304,25 @@ static struct thrum_task *take(struct thr_worker *w)
     return t ? took(w, t) : NULL;
 }
 
-/* What runs next on this worker; NULL if it has nothing.
- *
- * Fairness. In the ring a task waits, for each one before it there, for at most 5 picks (three from `next`, one from
- * `forks`, the ring's own), and for the children that the one before spawned in its slice, at most 128: they count as part
- * of it. In `forks` a task waits for at most 128 picks for each one spawned before it, besides such slices: every 32nd queued
- * pick takes the oldest, whatever is spawned meanwhile; else the newest goes first, which keeps fork-join trees small.
- * Timers, inbox and injector are looked at every 61 picks at the latest, more often when tasks take long, and I/O
- * every 50 us; what they bring goes to the end of the ring. So nobody waits for ever, however the others behave. */
-struct thrum_task *thr_worker_pick(struct thr_worker *w)
+/* Fairness. In the ring a task waits, for each one before it there, for at most 5 picks (three from `next`, the ring's own,
+ * and one of the spawned ones between two batches), and for the children that the one before spawned in its slice, at
+ * most 128: they count as part of it. A spawned task waits for at most 512 picks for each one spawned before it, besides
+ * such slices: the oldest is taken after every eighth batch of at most 16, whatever is spawned meanwhile; else the newest
+ * goes first, which keeps fork-join trees small. Timers, inbox and injector are looked at every 61 picks at the latest,
+ * more often when tasks take long, and I/O every 50 us; what they bring goes to the end of the ring. So nobody waits
+ * for ever, however the others behave. */
+struct thrum_task *thr_worker_pick_more(struct thr_worker *w)
 {
-    if (--w->picks_to_tick == 0)
+    if (--w->picks_to_tick == 0) {
+        thr_lane_leave(&w->lane);
         thr_worker_tick(w);
+        thr_lane_enter(&w->lane);
+    }
     struct thrum_task *t = take(w);
     if (!t) {
         thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
         thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
+        thr_lane_enter(&w->lane);
         t = take(w);
     }
     if (t)
@@ -302,6 +333,7 @@ struct thrum_task *thr_worker_pick(struct thr_worker *w)
 void thr_worker_forks_turn(struct thr_worker *w)
 {
     w->forks_turn = w->spawned_now < FORKS_TURN_MAX ? w->spawned_now : FORKS_TURN_MAX;
+    w->lane.batch_go = 0;
 }
 
 struct thrum_task *thr_worker_take_child(struct thr_worker *w, const struct thr_scope *scope)

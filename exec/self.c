@@ -9,20 +9,29 @@
 #include <string.h>
 #include <thrum/error.h>
 
-int thrum_check(void)
+static THR_NOINLINE int check_time(struct thrum_task *task)
 {
-    struct thrum_task *task = thr_task_self();
-    int err = thr_task_cancelled();
-    if (err || task->limit->deadline_ns == THRUM_NEVER ||
-        thr_clock_now() < task->limit->deadline_ns)
-        return err;
+    if (thr_clock_now() < task->limit->deadline_ns)
+        return 0;
     thr_limit_fired(task->limit);
     return -ETIMEDOUT;
 }
 
+static inline int check(struct thrum_task *task)
+{
+    if (THR_UNLIKELY(thr_load(&thr_task_scope(task)->cancelled, THR_ACQUIRE)))
+        return -ECANCELED;
+    return THR_LIKELY(task->limit->deadline_ns == THRUM_NEVER) ? 0 : check_time(task);
+}
+
+int thrum_check(void)
+{
+    return check(thr_task_self());
+}
+
 int thrum_yield(void)
 {
-    int err = thrum_check();
+    int err = check(thr_task_self());
     thr_worker_suspend(THR_AFTER_YIELD);
     return err;
 }

@@ -27,12 +27,15 @@ enum thr_task_kind {
 
 struct thrum_task {
     /* Line 1: the switch, the wait. */
-    struct thr_context context; /* valid while ready or parked */
-    thr_au64 wait;              /* wait.h */
-    thr_aptr
-        wait_scope; /* the innermost scope of the current wait; written before `wait` is armed */
+    struct thr_context context;  /* valid while ready or parked */
+    thr_au64 wait;               /* wait.h */
     struct thr_stack *stack;     /* NULL before it first runs */
     struct thrum_timeout *limit; /* the innermost time limit; leads to the innermost scope */
+    uint16_t worker; /* the one it ran on last: a hint for foreign wakers, any value will do */
+    uint16_t site;   /* where it was spawned: site.h; 0: unknown */
+    uint8_t kind;
+    uint8_t stack_class; /* which stacks it takes: stack.h */
+    bool listed;         /* in its home's list of children (scope.h, C6), or has no need to be */
 
     /* Line 2. */
     struct thrum_task *next; /* inbox, injector, wakeups, free list: whoever holds the task */
@@ -53,11 +56,7 @@ struct thrum_task {
         } plain;
     } in;
     const char *name;
-    uint16_t worker; /* the one it ran on last: a hint for foreign wakers, any value will do */
-    uint16_t site;   /* where it was spawned: site.h; 0: unknown */
-    uint8_t kind;
-    uint8_t stack_class; /* which stacks it takes: stack.h */
-    bool listed;         /* in its home's list of children (scope.h, C6), or has no need to be */
+    thr_aptr wait_scope; /* the innermost scope of the wait; written before `wait` is armed */
 };
 
 _Static_assert(sizeof(struct thrum_task) == 128, "two cache lines");

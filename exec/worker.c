@@ -81,7 +81,7 @@ static void set_current(struct thr_worker *w, struct thrum_task *task)
     w->budget = SLICE_OPERATIONS;
     w->spawned_now = 0;
     w->slice_ns = 0;
-    if (task)
+    if (task && task->worker != (uint16_t)w->index)
         task->worker = (uint16_t)w->index;
 }
 

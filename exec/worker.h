@@ -62,7 +62,7 @@ struct thr_worker {
     unsigned inline_run;    /* children run at a join since the last pick from a queue */
     unsigned next_run;      /* tasks taken from `next` in a row */
     unsigned forks_turn;    /* picks for which spawned tasks go before the ring */
-    unsigned pick_count;    /* alternates between the queues */
+    unsigned batches_n;     /* so many batches were taken from the ring */
     unsigned picks_to_tick; /* until the clock is looked at */
     unsigned tick_picks;    /* adapts so that this is every 50 us */
     uint64_t tick_ns;       /* when it was last looked at */
