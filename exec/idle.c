@@ -2,6 +2,7 @@
 #include "exec/idle.h"
 
 #include "exec/clock.h"
+#include "exec/fork.h"
 #include "exec/pick.h"
 #include "exec/runtime.h"
 
@@ -118,6 +119,13 @@ bool thr_idle_search_begin(struct thr_worker *w)
     return true;
 }
 
+unsigned thr_idle_count(const struct thr_runtime *rt, bool *asleep)
+{
+    uint32_t word = thr_load(&rt->idle.word, THR_RELAXED);
+    *asleep = word >= ONE_SLEEPING && !(word & SEARCHING_MASK);
+    return (word >> SLEEPING_SHIFT) + (word & SEARCHING_MASK);
+}
+
 /* Loads of all queues, each seq_cst (A). */
 static bool work_anywhere(struct thr_runtime *rt)
 {
@@ -177,6 +185,7 @@ static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now
     }
     if (thr_lane_rob(&victim->lane, out) > 0)
         thr_worker_publish(victim);
+    thr_fork_rob(w, victim, out);
     thr_count(&w->counts.timers, thr_timers_expire(&victim->timers, now, out));
     w->rt->driver->poll(victim->loop, 0, out);
 }
@@ -262,12 +271,15 @@ static void fall_asleep(struct thr_worker *w, uint64_t now, uint64_t next,
     bool standby = standby_begin(w->rt);
     if (standby && timeout > STANDBY_NS)
         timeout = STANDBY_NS;
+    bool trims = thr_stacks_trim_watch(&w->rt->stacks, w->stacks, &timeout);
     unsigned events = 1;
     if (thr_cas(&w->idle.bell, &spinning, BELL_ASLEEP, THR_ACQ_REL, THR_ACQUIRE)) {
         thr_count(&w->counts.parks, 1);
         thr_count(&w->counts.polls, 1);
         events = w->rt->driver->poll(w->loop, timeout, ready);
     }
+    if (trims)
+        thr_stacks_trim_unwatch(&w->rt->stacks, events == 0 && !was_rung(w));
     if (!standby)
         return;
     if (events == 0)

@@ -51,6 +51,9 @@ bool thr_idle_wake(struct thr_worker *w);
 /* Wakes all that sleep. Context: any thread. */
 void thr_idle_wake_all(struct thr_runtime *rt);
 
+/* How many workers have nothing to do, as far as can be known; *asleep: a notification would wake one. */
+unsigned thr_idle_count(const struct thr_runtime *rt, bool *asleep);
+
 /* Becomes a searcher. Returns: false if half of the workers are. */
 bool thr_idle_search_begin(struct thr_worker *w);
 

@@ -57,6 +57,14 @@ static inline struct thrum_task *thr_lane_swap(thr_aptr *slot, struct thrum_task
     return before;
 }
 
+/* Becomes the robber (L1), if the owner is outside: a fence on all cores, so look first whether it is worth while. */
+bool thr_lane_claim(struct thr_lane *l);
+
+static inline void thr_lane_release(struct thr_lane *l)
+{
+    thr_store(&l->claim, 0, THR_RELEASE); /* (C) */
+}
+
 /* Takes all there is, into *out. Returns: how many. Context: any thread but the owner; one at a time. */
 unsigned thr_lane_rob(struct thr_lane *l, struct thr_wakeups *out);
 

@@ -176,8 +176,11 @@ void thr_scope_list_child(struct thrum_task *task)
     thr_unlock(&s->lock);
 }
 
-static void unlist_child(struct thr_scope *s, struct thrum_task *task)
+void thr_scope_unlist_child(struct thrum_task *task)
 {
+    struct thr_scope *s = task->in.child.home;
+    if (!task->listed || !s->owner)
+        return; /* the root lists nobody */
     thr_lock(&s->lock);
     if (task->in.child.prev)
         task->in.child.prev->in.child.next = task->in.child.next;
@@ -222,8 +225,7 @@ void thr_scope_child_done(struct thrum_task *task, int result, bool by_owner)
     struct thr_scope *s = task->in.child.home;
     if (result < 0)
         child_failed(s, result); /* while this child still keeps the scope open */
-    if (task->listed)
-        unlist_child(s, task);
+    thr_scope_unlist_child(task);
     if (by_owner)
         s->owner_n--;
     else

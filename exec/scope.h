@@ -66,6 +66,9 @@ void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out);
 /* Puts the current task into its home's list: before its first wait (C6). Context: that task, `listed` is false. */
 void thr_scope_list_child(struct thrum_task *task);
 
+/* Takes a child out of its home's list, if it is there: before it counts itself out. Context: that child. */
+void thr_scope_unlist_child(struct thrum_task *task);
+
 /* A child has returned `result`: the last thing it does with its home. Its owner ran it at the close, or a worker did. */
 void thr_scope_child_done(struct thrum_task *task, int result, bool by_owner);
 

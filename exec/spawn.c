@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks that have a handle: spawn, join, detach; and how every task begins and ends. */
+#include "exec/fork.h"
 #include "exec/running.h"
 #include "exec/runtime.h"
 #include "exec/site.h"
@@ -61,6 +62,9 @@ void thr_runtime_task_done(struct thr_worker *w, struct thrum_task *task, int re
     case THR_TASK_CHILD:
         thr_scope_child_done(task, result, by_owner);
         thr_task_free(&w->rt->tasks, &w->tasks, task);
+        break;
+    case THR_TASK_FORK:
+        thr_fork_done(w, task, result);
         break;
     case THR_TASK_PLAIN:
         plain_done(w, task, result);

@@ -23,6 +23,7 @@ enum thr_task_kind {
     THR_TASK_PLAIN = 1, /* spawned by thrum_spawn(): has a handle */
     THR_TASK_CHILD = 2, /* lives in a scope */
     THR_TASK_MAIN = 3,  /* the runtime's first */
+    THR_TASK_FORK = 4,  /* a fork that was shared: fork.h */
 };
 
 struct thrum_task {
@@ -36,6 +37,7 @@ struct thrum_task {
     uint8_t kind;
     uint8_t stack_class; /* which stacks it takes: stack.h */
     bool listed;         /* in its home's list of children (scope.h, C6), or has no need to be */
+    thr_au8 claim;       /* THR_TASK_FORK: who runs it (fork.h) */
 
     /* Line 2. */
     struct thrum_task *next; /* inbox, injector, wakeups, free list: whoever holds the task */
@@ -45,7 +47,7 @@ struct thrum_task {
         intptr_t result; /* once done */
     } u;
     union {
-        struct { /* THR_TASK_CHILD */
+        struct { /* THR_TASK_CHILD, THR_TASK_FORK */
             struct thr_scope *home;
             struct thrum_task *prev, *next; /* guarded by home->lock, while `listed` */
         } child;

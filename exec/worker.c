@@ -2,6 +2,7 @@
 #include "exec/worker.h"
 
 #include "exec/clock.h"
+#include "exec/fork.h"
 #include "exec/pick.h"
 #include "exec/running.h"
 #include "exec/runtime.h"
@@ -108,6 +109,7 @@ THR_NOINLINE void thr_worker_suspend(enum thr_after after)
 {
     struct thr_worker *w = thr_worker_self();
     struct thrum_task *from = w->current;
+    thr_fork_before_suspend(w);
     struct thrum_task *to = pick_runnable(w);
     if (!to && after == THR_AFTER_YIELD) {
         w->budget = SLICE_OPERATIONS;
@@ -131,7 +133,9 @@ static THR_NOINLINE struct thr_stack *run_current(void)
     struct thrum_task *task = thr_worker_self()->current;
     struct thr_stack *stack = task->stack;
     int result = task->fn(task->u.arg);
-    thr_runtime_task_done(thr_worker_self(), task, result, false);
+    struct thr_worker *w = thr_worker_self();
+    THR_ASSERT(!thr_split_newest(&w->split)); /* the task has joined all that it forked */
+    thr_runtime_task_done(w, task, result, false);
     return stack;
 }
 

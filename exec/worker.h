@@ -18,6 +18,7 @@
 #include "exec/lane.h"
 #include "exec/random.h"
 #include "exec/ring.h"
+#include "exec/split.h"
 #include "exec/stack.h"
 #include "exec/task.h"
 #include "exec/timer.h"
@@ -79,7 +80,8 @@ struct thr_worker {
     pthread_t thread;
     bool thread_started;
 
-    struct thr_lane lane; /* what runs next */
+    struct thr_lane lane;   /* what runs next */
+    struct thr_split split; /* the running task's private forks; with the right to the lane */
     THR_APART thr_au32
         publish; /* so many of the next tasks go where thieves find them, not to the lane */
     thr_au32 publish_next;  /* how many it will be when one lay in the lane for too long again */

@@ -9,6 +9,7 @@
 #include <thrum/common.h>
 #include <thrum/dns.h>
 #include <thrum/error.h>
+#include <thrum/fork.h>
 #include <thrum/http.h>
 #include <thrum/runtime.h>
 #include <thrum/stack.h>
