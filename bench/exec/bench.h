@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <thrum/chan.h>
 #include <thrum/error.h>
+#include <thrum/fork.h>
 #include <thrum/runtime.h>
 #include <thrum/sync.h>
 #include <thrum/task.h>
