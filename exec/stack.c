@@ -167,7 +167,6 @@ static struct thr_stack_region *carve(struct thr_stack_pool *p)
         r->free = s;
     }
     r->free_n += (uint32_t)n;
-    p->free_n += n;
     thr_store(&r->carved_n, from + n, THR_RELEASE); /* -> thr_stack_find(), acquire */
     thr_count(&p->carved_n, n);
     return r;
@@ -190,7 +189,6 @@ static void move_to_cache(struct thr_stack_pool *p, struct thr_stack_region *r,
     struct thr_stack *s = r->free;
     r->free = s->next;
     r->free_n--;
-    p->free_n--;
     if (s->dirty) {
         r->dirty_n--;
         thr_count(&p->dirty_n, (size_t)-1);
@@ -209,7 +207,6 @@ static void move_to_region(struct thr_stack_pool *p, struct thr_stack_cache *c)
     s->next = r->free;
     r->free = s;
     r->free_n++;
-    p->free_n++;
     if (s->dirty) {
         r->dirty_n++;
         thr_count(&p->dirty_n, (size_t)1);
@@ -221,8 +218,8 @@ static void move_to_region(struct thr_stack_pool *p, struct thr_stack_cache *c)
 static void note_low(struct thr_stack_pool *p)
 {
     size_t dirty_n = thr_load(&p->dirty_n, THR_RELAXED);
-    if (p->free_n < p->free_low_n)
-        p->free_low_n = p->free_n;
+    if (dirty_n < p->dirty_low_n)
+        p->dirty_low_n = dirty_n;
     if (dirty_n < thr_load(&p->settled_n, THR_RELAXED))
         thr_store(&p->settled_n, dirty_n, THR_RELAXED);
 }

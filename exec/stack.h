@@ -68,8 +68,7 @@ struct thr_stack_pool {
     thr_aptr regions;              /* the first; written under lock */
     struct thr_stack_region *last; /* guarded by lock */
     struct thr_stack_region *hint; /* guarded by lock: none before it has free stacks */
-    size_t free_n;                 /* guarded by lock: in the regions' lists */
-    size_t free_low_n;   /* guarded by lock: the least of free_n since the window began (trim.c) */
+    size_t dirty_low_n;  /* guarded by lock: the least of dirty_n since the window began (trim.c) */
     thr_asize settled_n; /* written under lock: dirty ones that trimming leaves */
     thr_asize dirty_n;   /* of the free ones; written under lock */
     thr_asize carved_n;  /* stacks made so far; written under lock */
@@ -134,9 +133,11 @@ size_t thr_stacks_trim(struct thr_stacks *s, struct thr_stack_cache *caches);
 
 /* A worker is about to sleep: if there are many free stacks to be trimmed, and no other worker sees to it, shortens
  * *timeout_ns to when that is due. Returns: true if so; then unwatch must follow. */
-bool thr_stacks_trim_watch(struct thr_stacks *s, uint64_t *timeout_ns);
+bool thr_stacks_trim_watch(struct thr_stacks *s, struct thr_stack_cache *caches,
+                           uint64_t *timeout_ns);
 
-/* It has woken up. idle: nothing woke it; if it is time now, trims what nobody needed meanwhile. */
-void thr_stacks_trim_unwatch(struct thr_stacks *s, struct thr_stack_cache *caches, bool idle);
+/* It has woken up. idle: nothing woke it; if it is time now, trims some of what nobody needed meanwhile, for a millisecond
+ * or two; the next watch continues it. */
+void thr_stacks_trim_unwatch(struct thr_stacks *s, bool idle);
 
 #endif

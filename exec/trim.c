@@ -7,8 +7,9 @@
  * other regions.
  *
  * By itself it happens like this. A worker that is about to sleep while many free stacks hold pages begins a window of a
- * second, and is woken at its end. What nobody has taken meanwhile, the least that was ever free, is given back. If the
- * whole pool was free all the time the rest that trimming leaves counts as settled: the runtime then sleeps for good. */
+ * second, and is woken at its end. What nobody has taken meanwhile, the least that there ever was, is given back, in steps
+ * between which the worker looks for work. If nobody took any, what trimming leaves counts as settled: the runtime then
+ * sleeps for good. */
 #include "exec/clock.h"
 #include "exec/runtime.h"
 #include "exec/stack.h"
@@ -18,6 +19,7 @@
 
 enum {
     WINDOW_NS = 1000 * 1000 * 1000,
+    STEP_STACKS = 4096,        /* at once: the worker cannot be woken meanwhile */
     RUN_BYTES_MIN = 512 << 10, /* fewer neighbours are not worth a call that nobody asked for */
 };
 
@@ -35,7 +37,6 @@ static struct thr_stack *hold(struct thr_stack_pool *p, struct thr_stack_region 
     thr_lock(&p->lock);
     if (r->dirty_n > 0) {
         list = r->free;
-        p->free_n -= r->free_n;
         thr_count(&p->dirty_n, -(size_t)r->dirty_n);
         r->free = NULL;
         r->free_n = r->dirty_n = 0;
@@ -94,7 +95,6 @@ static void unhold(struct thr_stack_pool *p, struct thr_stack_region *r)
     r->free = first;
     r->free_n += n;
     r->dirty_n += dirty_n;
-    p->free_n += n;
     thr_count(&p->dirty_n, (size_t)dirty_n);
     if (!p->hint || r->number < p->hint->number)
         p->hint = r;
@@ -120,7 +120,7 @@ static size_t trim_pool(struct thr_stack_pool *p, size_t most, size_t run_min)
     thr_lock(&p->lock);
     struct thr_stack_region *r = p->last;
     thr_unlock(&p->lock);
-    for (; r && done < most; r = r->prev)
+    for (; r && done < most; r = r->prev) /* S2: those before it stay as they are */
         done += trim_region(p, r, most - done, run_min);
     return done;
 }
@@ -157,52 +157,61 @@ static bool worth_it(const struct thr_stacks *s)
     return false;
 }
 
-static void begin_window(struct thr_stacks *s, uint64_t now)
+/* The worker's own lists count as well: it sleeps. */
+static void begin_window(struct thr_stacks *s, struct thr_stack_cache *caches, uint64_t now)
 {
     for (unsigned i = 0; i < THR_STACK_CLASSES; i++) {
         struct thr_stack_pool *p = &s->pools[i];
+        thr_stack_cache_flush(p, &caches[i]);
         thr_lock(&p->lock);
-        p->free_low_n = p->free_n;
+        p->dirty_low_n = thr_load(&p->dirty_n, THR_RELAXED);
         thr_unlock(&p->lock);
     }
     s->trim_ns = now + WINDOW_NS;
 }
 
-bool thr_stacks_trim_watch(struct thr_stacks *s, uint64_t *timeout_ns)
+bool thr_stacks_trim_watch(struct thr_stacks *s, struct thr_stack_cache *caches,
+                           uint64_t *timeout_ns)
 {
     uint32_t nobody = 0;
     if (!worth_it(s) || !thr_cas(&s->trim_watch, &nobody, 1, THR_ACQUIRE, THR_RELAXED))
         return false;
     uint64_t now = thr_clock_now();
     if (s->trim_ns == 0)
-        begin_window(s, now);
+        begin_window(s, caches, now);
     uint64_t left = s->trim_ns > now ? s->trim_ns - now : 0;
     if (*timeout_ns > left)
         *timeout_ns = left;
     return true;
 }
 
-static void trim_unneeded(struct thr_stack_pool *p, struct thr_stack_cache *c)
+/* Returns: true if nothing is left to do. */
+static bool trim_step(struct thr_stack_pool *p)
 {
     thr_lock(&p->lock);
-    size_t most = p->free_low_n + c->free_n;
-    bool all = p->free_low_n == p->free_n;
+    size_t unneeded = p->dirty_low_n;
     thr_unlock(&p->lock);
-    thr_stack_cache_flush(p, c);
-    trim_pool(p, most, RUN_BYTES_MIN / slot_bytes(p) + 1);
-    if (!all)
-        return; /* some were in use: there may be more to give back after the next window */
+    size_t most = unneeded < STEP_STACKS ? unneeded : STEP_STACKS;
+    size_t done = trim_pool(p, most, RUN_BYTES_MIN / slot_bytes(p) + 1);
     thr_lock(&p->lock);
-    thr_store(&p->settled_n, thr_load(&p->dirty_n, THR_RELAXED), THR_RELAXED);
+    size_t dirty_n = thr_load(&p->dirty_n, THR_RELAXED);
+    unneeded = p->dirty_low_n - (done < p->dirty_low_n ? done : p->dirty_low_n);
+    p->dirty_low_n = unneeded;
+    bool over = done < most || unneeded == 0;
+    if (over && unneeded == dirty_n)
+        thr_store(&p->settled_n, dirty_n, THR_RELAXED);
     thr_unlock(&p->lock);
+    return over;
 }
 
-void thr_stacks_trim_unwatch(struct thr_stacks *s, struct thr_stack_cache *caches, bool idle)
+void thr_stacks_trim_unwatch(struct thr_stacks *s, bool idle)
 {
     if (idle && thr_clock_now() >= s->trim_ns) {
-        for (unsigned i = 0; i < THR_STACK_CLASSES; i++)
-            trim_unneeded(&s->pools[i], &caches[i]);
-        s->trim_ns = 0;
+        unsigned i = 0;
+        while (i < THR_STACK_CLASSES && trim_step(&s->pools[i]))
+            i++;
+        if (i == THR_STACK_CLASSES)
+            s->trim_ns = 0;
     }
     thr_store(&s->trim_watch, 0, THR_RELEASE); /* -> the next watcher's swap, acquire: trim_ns */
 }
