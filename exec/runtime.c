@@ -5,6 +5,7 @@
 #include "exec/cpus.h"
 #include "exec/driver_builtin.h"
 #include "exec/fence.h"
+#include "exec/overflow.h"
 #include "exec/util.h"
 
 #include <errno.h>
@@ -117,6 +118,7 @@ static void runtime_free(struct thr_runtime *rt)
         sched_yield(); /* a few instructions of a thread that is on its way out */
     for (unsigned i = 0; i < rt->workers_n; i++)
         thr_worker_fini(&rt->workers[i]);
+    thr_overflow_uninstall();
     thr_stacks_fini(&rt->stacks);
     thr_task_pool_fini(&rt->tasks);
     free(rt->workers);
@@ -165,6 +167,7 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     thr_task_pool_init(&rt->tasks, rt);
     rt->stack_bytes = opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT;
     thr_stacks_init(&rt->stacks, rt->stack_bytes);
+    thr_overflow_install();
     unsigned n = workers_wanted(opts);
     rt->may_spin = n <= thr_cpus_allowed();
     rt->workers = workers_new(n);

@@ -4,6 +4,7 @@
 #ifndef THR_EXEC_SANITIZER_H
 #define THR_EXEC_SANITIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -29,6 +30,16 @@
 #include <sanitizer/tsan_interface.h>
 void __tsan_func_exit(void); /* what the compiler calls at the end of each instrumented function */
 #endif
+
+/* True if the sanitizer has its own handlers for faults. */
+static inline bool thr_sanitizer_reports_faults(void)
+{
+#if defined(THR_ASAN) || defined(THR_TSAN)
+    return true;
+#else
+    return false;
+#endif
+}
 
 /* Before a switch to the stack [bottom, bottom + bytes). *fake keeps what AddressSanitizer needs to come back; NULL says
  * that the running stack is left for good. */

@@ -3,6 +3,7 @@
 
 #include "exec/clock.h"
 #include "exec/fork.h"
+#include "exec/overflow.h"
 #include "exec/pick.h"
 #include "exec/running.h"
 #include "exec/runtime.h"
@@ -300,6 +301,8 @@ static void enter_thread(struct thr_worker *w)
 
 void thr_worker_main(struct thr_worker *w)
 {
+    struct thr_alt_stack alt;
+    thr_alt_stack_enter(&alt);
     enter_thread(w);
     for (;;) {
         struct thrum_task *t = pick_runnable(w);
@@ -318,4 +321,5 @@ void thr_worker_main(struct thr_worker *w)
         }
     }
     thr_worker_tls = NULL;
+    thr_alt_stack_leave(&alt);
 }
