@@ -289,7 +289,7 @@ static void fall_asleep(struct thr_worker *w, uint64_t now, uint64_t next,
 
 static void rest(struct thr_worker *w, uint64_t now, struct thr_wakeups *ready)
 {
-    uint64_t next = thr_timers_next(&w->timers);
+    uint64_t next = thr_timers_sleep_until(&w->timers);
     if (spin_pays(w)) {
         uint64_t until = now + SPIN_MAX_NS < next ? now + SPIN_MAX_NS : next;
         if (spin(w, now, until, ready) || was_rung(w))

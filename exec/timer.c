@@ -2,103 +2,25 @@
 #include "exec/timer.h"
 
 #include "exec/task.h"
+#include "exec/util.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <thrum/time.h>
 
-enum { WAYS = 4, FIRST_MAX = 64 };
-
-/* The key beside the pointer: comparing touches the array only. */
-struct thr_timer_slot {
-    uint64_t deadline_ns;
-    struct thr_timer *timer;
+enum {
+    EXPIRE_BATCH = 256, /* so many timers fire before the lock is let go for a moment */
+    SORT_AHEAD = 64,    /* so many are put into the heap before their time, each time */
 };
 
 void thr_timers_init(struct thr_timers *ts)
 {
-    memset(ts, 0, sizeof(*ts));
-    thr_store(&ts->next, THRUM_NEVER, THR_RELAXED);
+    memset(ts, 0, sizeof(*ts)); /* next is 0: the first expire sets base */
 }
 
-void thr_timers_fini(struct thr_timers *ts)
-{
-    free(ts->heap);
-    ts->heap = NULL;
-}
-
-static void put(struct thr_timers *ts, uint32_t at, struct thr_timer_slot s)
-{
-    ts->heap[at] = s;
-    s.timer->position = at;
-}
-
-/* Finds the place for s from the hole `at` towards the root. */
-static void sift_up(struct thr_timers *ts, uint32_t at, struct thr_timer_slot s)
-{
-    while (at > 0) {
-        uint32_t parent = (at - 1) / WAYS;
-        if (ts->heap[parent].deadline_ns <= s.deadline_ns)
-            break;
-        put(ts, at, ts->heap[parent]);
-        at = parent;
-    }
-    put(ts, at, s);
-}
-
-static uint32_t smallest_child(const struct thr_timers *ts, uint32_t at)
-{
-    uint32_t first = at * WAYS + 1;
-    uint32_t best = first;
-    for (uint32_t i = first + 1; i < first + WAYS && i < ts->heap_n; i++)
-        if (ts->heap[i].deadline_ns < ts->heap[best].deadline_ns)
-            best = i;
-    return best;
-}
-
-/* The same from the hole towards the leaves. */
-static void sift_down(struct thr_timers *ts, uint32_t at, struct thr_timer_slot s)
-{
-    while (at * WAYS + 1 < ts->heap_n) {
-        uint32_t child = smallest_child(ts, at);
-        if (s.deadline_ns <= ts->heap[child].deadline_ns)
-            break;
-        put(ts, at, ts->heap[child]);
-        at = child;
-    }
-    put(ts, at, s);
-}
-
-static void heap_remove(struct thr_timers *ts, uint32_t at)
-{
-    ts->heap[at].timer->position = THR_TIMER_OUT;
-    struct thr_timer_slot last = ts->heap[--ts->heap_n];
-    if (at == ts->heap_n)
-        return;
-    if (at > 0 && last.deadline_ns < ts->heap[(at - 1) / WAYS].deadline_ns)
-        sift_up(ts, at, last);
-    else
-        sift_down(ts, at, last);
-}
-
-static bool heap_reserve(struct thr_timers *ts)
-{
-    if (ts->heap_n < ts->heap_max)
-        return true;
-    uint32_t max = ts->heap_max ? 2 * ts->heap_max : FIRST_MAX;
-    if (max >= THR_TIMER_SPARE)
-        return false;
-    struct thr_timer_slot *heap = realloc(ts->heap, max * sizeof(*heap));
-    if (!heap)
-        return false;
-    ts->heap = heap;
-    ts->heap_max = max;
-    return true;
-}
+/* ---- In and out, under the lock ---- */
 
 static void spare_push(struct thr_timers *ts, struct thr_timer *t)
 {
-    t->position = THR_TIMER_SPARE;
     t->prev = NULL;
     t->next = ts->spare;
     if (t->next)
@@ -114,54 +36,170 @@ static void spare_remove(struct thr_timers *ts, struct thr_timer *t)
         t->prev->next = t->next;
     else
         ts->spare = t->next;
-    t->position = THR_TIMER_OUT;
 }
 
-static void publish_next(struct thr_timers *ts)
+static void sort_in(struct thr_timers *ts, struct thr_timer *t)
 {
-    uint64_t next = ts->heap_n ? ts->heap[0].deadline_ns : THRUM_NEVER;
+    if (thr_timer_heap_push(&ts->heap, t)) {
+        t->place = THR_TIMER_HEAP;
+    } else {
+        spare_push(ts, t);
+        t->place = THR_TIMER_SPARE;
+    }
+}
+
+static void put_in(struct thr_timers *ts, struct thr_timer *t)
+{
+    if (thr_timer_far_add(&ts->far, t)) {
+        t->place = THR_TIMER_FAR; /* `next` is before the end of base's tick already (T6) */
+        return;
+    }
+    sort_in(ts, t);
+    if (t->deadline_ns < thr_load(&ts->next, THR_RELAXED))
+        thr_store(&ts->next, t->deadline_ns, THR_RELAXED);
+}
+
+/* `next` stays: it is at worst too early. */
+static void take_out(struct thr_timers *ts, struct thr_timer *t)
+{
+    if (t->place == THR_TIMER_FAR)
+        thr_timer_far_remove(&ts->far, t);
+    else if (t->place == THR_TIMER_HEAP)
+        thr_timer_heap_remove(&ts->heap, t->position);
+    else
+        spare_remove(ts, t);
+    t->place = THR_TIMER_OUT;
+}
+
+static uint64_t earliest_sorted(const struct thr_timers *ts)
+{
+    uint64_t next = ts->heap.n ? ts->heap.slots[0].deadline_ns : THRUM_NEVER;
     for (struct thr_timer *t = ts->spare; t; t = t->next)
         if (t->deadline_ns < next)
             next = t->deadline_ns;
-    thr_store(&ts->next, next, THR_RELAXED);
+    return next;
 }
+
+/* ---- Waits ---- */
 
 void thr_timer_arm(struct thr_timers *ts, struct thr_timer *t)
 {
-    t->timers = ts;
+    thr_store(&t->timers, ts, THR_RELAXED);
     thr_lock(&ts->lock);
-    if (heap_reserve(ts))
-        sift_up(ts, ts->heap_n++, (struct thr_timer_slot){t->deadline_ns, t});
-    else
-        spare_push(ts, t);
-    publish_next(ts);
+    put_in(ts, t);
     thr_unlock(&ts->lock);
-}
-
-static void take_out(struct thr_timers *ts, struct thr_timer *t)
-{
-    if (t->position == THR_TIMER_SPARE)
-        spare_remove(ts, t);
-    else
-        heap_remove(ts, t->position);
 }
 
 void thr_timer_disarm(struct thr_timer *t)
 {
-    struct thr_timers *ts = t->timers;
+    struct thr_timers *ts = thr_load(&t->timers, THR_RELAXED);
     thr_lock(&ts->lock);
-    if (t->position != THR_TIMER_OUT) {
+    if (t->place != THR_TIMER_OUT)
         take_out(ts, t);
-        publish_next(ts);
-    }
     thr_unlock(&ts->lock);
 }
 
-static void fire(struct thr_timer *t, struct thr_wakeups *out)
+/* ---- Objects ---- */
+
+bool thr_timer_cancel(struct thr_timer *t)
 {
-    bool parked;
-    if (thr_wait_fire(t->task, t->seq, THR_FIRED_TIMEOUT, &parked) && parked)
-        thr_wakeups_add(out, t->task);
+    struct thr_timers *at;
+    while ((at = thr_load(&t->timers, THR_ACQUIRE)) != NULL) { /* (B) */
+        thr_lock(&at->lock);
+        bool ours = thr_load(&t->timers, THR_RELAXED) == at; /* T5 */
+        if (ours) {
+            take_out(at, t);
+            thr_store(&t->timers, NULL, THR_RELEASE); /* (A) */
+        }
+        thr_unlock(&at->lock);
+        if (ours)
+            return true;
+    }
+    return false;
+}
+
+bool thr_timer_claim(struct thr_timers *ts, struct thr_timer *t)
+{
+    bool was_armed = false;
+    for (;;) {
+        void *at = NULL;
+        thr_lock(&ts->lock);
+        if (thr_cas(&t->timers, &at, ts, THR_ACQ_REL, THR_ACQUIRE)) /* (B) */
+            return was_armed;
+        if (at == ts) {
+            take_out(ts, t);
+            return true;
+        }
+        thr_unlock(&ts->lock); /* one timers' lock at a time */
+        was_armed |= thr_timer_cancel(t);
+    }
+}
+
+void thr_timer_put(struct thr_timers *ts, struct thr_timer *t, uint64_t deadline_ns)
+{
+    t->deadline_ns = deadline_ns;
+    put_in(ts, t);
+    thr_unlock(&ts->lock);
+}
+
+/* ---- Expiry, under the lock ---- */
+
+/* Brings the buckets up to date: what may be due goes to the heap, and a little of what comes after it (T4). */
+static void sort_due(struct thr_timers *ts, uint64_t now)
+{
+    struct thr_timer_far *f = &ts->far;
+    struct thr_timer *t;
+    uint64_t tick = thr_far_tick(now);
+    bool next_tick = f->base <= tick;
+    while (f->base <= tick) {
+        while ((t = thr_timer_far_take(f)) != NULL)
+            sort_in(ts, t);
+        uint64_t first = thr_timer_far_first(f); /* over the empty ones at a stride */
+        f->base = first <= tick ? first : tick + 1;
+    }
+    for (int n = 0; n < SORT_AHEAD && (t = thr_timer_far_take(f)) != NULL; n++)
+        sort_in(ts, t);
+    if (next_tick)
+        thr_timer_heap_trim(&ts->heap);
+}
+
+static void fire(struct thr_timers *ts, struct thr_timer *t, uint64_t now, struct thr_wakeups *out)
+{
+    struct thrum_task *task = t->task;
+    take_out(ts, t);
+    if (task) {
+        bool parked;
+        if (thr_wait_fire(task, t->u.seq, THR_FIRED_TIMEOUT, &parked) && parked)
+            thr_wakeups_add(out, task); /* t may be gone (T2) */
+        return;
+    }
+    uint64_t again = t->u.fire(t, now, out);
+    if (!again)
+        return;
+    t->deadline_ns = again;
+    put_in(ts, t);
+}
+
+static unsigned fire_spare(struct thr_timers *ts, uint64_t now, struct thr_wakeups *out)
+{
+    unsigned n = 0;
+    for (struct thr_timer *t = ts->spare, *next; t; t = next) {
+        next = t->next;
+        if (t->deadline_ns > now)
+            continue;
+        fire(ts, t, now, out);
+        n++;
+    }
+    return n;
+}
+
+static void publish_next(struct thr_timers *ts)
+{
+    uint64_t next = earliest_sorted(ts);
+    uint64_t buckets = thr_far_tick_start(ts->far.base);
+    if (ts->far.buckets[ts->far.base % THR_FAR_BUCKETS])
+        buckets = 0; /* there is more to sort ahead */
+    thr_store(&ts->next, next < buckets ? next : buckets, THR_RELAXED);
 }
 
 unsigned thr_timers_expire(struct thr_timers *ts, uint64_t now, struct thr_wakeups *out)
@@ -170,21 +208,56 @@ unsigned thr_timers_expire(struct thr_timers *ts, uint64_t now, struct thr_wakeu
         return 0;
     unsigned n = 0;
     thr_lock(&ts->lock);
-    while (ts->heap_n && ts->heap[0].deadline_ns <= now) {
-        struct thr_timer *t = ts->heap[0].timer;
-        heap_remove(ts, 0);
-        fire(t, out);
-        n++;
+    sort_due(ts, now);
+    while (ts->heap.n && ts->heap.slots[0].deadline_ns <= now) {
+        fire(ts, ts->heap.slots[0].timer, now, out);
+        if (++n % EXPIRE_BATCH == 0) {
+            thr_unlock(&ts->lock);
+            thr_lock(&ts->lock);
+        }
     }
-    for (struct thr_timer *t = ts->spare, *next; t; t = next) {
-        next = t->next;
-        if (t->deadline_ns > now)
-            continue;
-        spare_remove(ts, t);
-        fire(t, out);
-        n++;
-    }
+    if (THR_UNLIKELY(ts->spare != NULL))
+        n += fire_spare(ts, now, out);
     publish_next(ts);
     thr_unlock(&ts->lock);
     return n;
+}
+
+uint64_t thr_timers_sleep_until(struct thr_timers *ts)
+{
+    thr_lock(&ts->lock);
+    uint64_t until = earliest_sorted(ts);
+    uint64_t first = thr_timer_far_first(&ts->far);
+    if (first != UINT64_MAX && thr_far_tick_start(first) < until) {
+        uint64_t far = thr_timer_far_earliest(&ts->far);
+        if (far < until)
+            until = far;
+    }
+    thr_unlock(&ts->lock);
+    return until;
+}
+
+/* ---- The end ---- */
+
+static void forget(struct thr_timer *t)
+{
+    t->place = THR_TIMER_OUT;
+    thr_store(&t->timers, NULL, THR_RELEASE);
+}
+
+void thr_timers_fini(struct thr_timers *ts)
+{
+    for (uint32_t i = 0; i < ts->heap.n; i++)
+        forget(ts->heap.slots[i].timer);
+    for (struct thr_timer *t = ts->spare, *next; t; t = next) {
+        next = t->next;
+        forget(t);
+    }
+    for (size_t i = 0; i < THR_FAR_BUCKETS; i++)
+        for (struct thr_timer *t = ts->far.buckets[i], *next; t; t = next) {
+            next = t->next;
+            forget(t);
+        }
+    thr_timer_heap_fini(&ts->heap);
+    memset(ts, 0, sizeof(*ts));
 }

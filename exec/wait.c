@@ -176,16 +176,19 @@ enum thr_reason thr_wait_park(uint64_t deadline_ns)
     if (is_fired(task))
         return finish(task);
 
+    enum thr_reason reason;
     if (deadline_ns == THRUM_NEVER) {
         thr_worker_suspend(THR_AFTER_PARK);
+        reason = finish(task);
     } else {
         struct thr_timer timer = {
-            .deadline_ns = deadline_ns, .task = task, .seq = word >> THR_WAIT_SEQ_SHIFT};
+            .deadline_ns = deadline_ns, .task = task, .u.seq = word >> THR_WAIT_SEQ_SHIFT};
         thr_timer_arm(&thr_worker_self()->timers, &timer);
         thr_worker_suspend(THR_AFTER_PARK);
-        thr_timer_disarm(&timer);
+        reason = finish(task);
+        if (reason != THR_FIRED_TIMEOUT) /* one that fired is touched by nobody (timer.h, T2) */
+            thr_timer_disarm(&timer);
     }
-    enum thr_reason reason = finish(task);
     if (limited && reason == THR_FIRED_TIMEOUT)
         thr_limit_fired(task->limit);
     return reason;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers: they run out in order of their deadlines whatever is armed and disarmed meanwhile, also when the heap cannot
- * grow, and nobody touches a disarmed one.
+/* Timers: they run out in order of their deadlines whatever is armed and disarmed meanwhile, near and far, also when the
+ * heap cannot grow, and nobody touches a disarmed one.
  *
- * The file is compiled into this test with its allocations going through it. */
+ * The heap is compiled into this test with its allocations going through it. The time is given, so hours pass at once. */
 #include "exec/task.h"
+#include "exec/timer.h"
 #include "running.h"
 
 #include <sched.h>
@@ -16,7 +17,7 @@ static void *failing_realloc(void *old, size_t bytes)
 }
 
 #define realloc failing_realloc
-#include "exec/timer.c"
+#include "exec/timer_heap.c"
 #undef realloc
 
 enum { N = 3000, SEQ = 5 };
@@ -47,8 +48,8 @@ static void arm(size_t i, uint64_t deadline_ns)
     struct entry *e = &entries[i];
     e->task = &tasks[i];
     open_wait(e->task);
-    e->timer =
-        (struct thr_timer){.deadline_ns = deadline_ns, .task = e->task, .seq = SEQ, .position = 77};
+    e->timer = (struct thr_timer){
+        .deadline_ns = deadline_ns, .task = e->task, .u.seq = SEQ, .position = 77};
     thr_timer_arm(&timers, &e->timer);
     e->armed = true;
 }
@@ -56,7 +57,7 @@ static void arm(size_t i, uint64_t deadline_ns)
 static void disarm(size_t i)
 {
     thr_timer_disarm(&entries[i].timer);
-    assert_int_equal(entries[i].timer.position, THR_TIMER_OUT);
+    assert_int_equal(entries[i].timer.place, THR_TIMER_OUT);
     entries[i].armed = false;
 }
 
@@ -100,12 +101,12 @@ static void expire_and_check(uint64_t now, bool in_order)
         assert_true(e->timer.deadline_ns <= now);
         assert_true(!in_order || e->timer.deadline_ns >= last);
         assert_true(fired_by_timeout(t));
-        assert_int_equal(e->timer.position, THR_TIMER_OUT);
+        assert_int_equal(e->timer.place, THR_TIMER_OUT);
         last = e->timer.deadline_ns;
         e->armed = false;
     }
     assert_int_equal(n, 0);
-    assert_true(thr_timers_next(&timers) == earliest());
+    assert_true(thr_timers_sleep_until(&timers) == earliest());
     assert_true(earliest() > now);
 }
 
@@ -118,7 +119,7 @@ static void timers_run_out_in_order(void **state)
     for (uint64_t now = 0; now <= 1000; now += random_below(&random, 50))
         expire_and_check(now, true);
     expire_and_check(1001, true);
-    assert_true(thr_timers_next(&timers) == THRUM_NEVER);
+    assert_true(thr_timers_sleep_until(&timers) == THRUM_NEVER);
 }
 
 static void disarmed_timers_do_not_run_out(void **state)
@@ -145,9 +146,9 @@ static void disarming_after_expiry_does_nothing(void **state)
     arm(1, 20);
     assert_int_equal(thr_timers_expire(&timers, 15, &out), 1);
     disarm(0);
-    assert_true(thr_timers_next(&timers) == 20);
+    assert_true(thr_timers_sleep_until(&timers) == 20);
     disarm(1);
-    assert_true(thr_timers_next(&timers) == THRUM_NEVER);
+    assert_true(thr_timers_sleep_until(&timers) == THRUM_NEVER);
 }
 
 static void a_wait_that_ended_otherwise_is_left_alone(void **state)
@@ -188,7 +189,7 @@ static void no_timer_is_lost_without_memory(void **state)
                 disarm(i);
             else
                 arm(i, now + 1 + random_below(&random, 1000));
-            assert_true(step % 10 || thr_timers_next(&timers) == earliest());
+            assert_true(step % 10 || thr_timers_sleep_until(&timers) == earliest());
             if (step % 100 == 0)
                 expire_and_check(now += random_below(&random, 300), false);
         }
@@ -223,7 +224,7 @@ static void rescue_member(void *arg, unsigned index)
         struct thrum_task *task = &tasks[i % N];
         open_wait(task);
         *t = (struct thr_timer){
-            .deadline_ns = random_below(&random, 1000), .task = task, .seq = SEQ};
+            .deadline_ns = random_below(&random, 1000), .task = task, .u.seq = SEQ};
         thr_timer_arm(&timers, t);
         for (uint32_t n = random_below(&random, 200); n--;)
             thr_cpu_relax();
@@ -242,7 +243,7 @@ static void a_disarmed_timer_is_touched_by_nobody(void **state)
     memset(&r, 0, sizeof(r));
     run_team(2, rescue_member, &r);
     assert_int_equal(r.saw_n, atomic_load(&r.fired_n));
-    assert_true(thr_timers_next(&timers) == THRUM_NEVER);
+    assert_true(thr_timers_sleep_until(&timers) == THRUM_NEVER);
 }
 
 int main(void)
