@@ -108,28 +108,16 @@ static inline void pop(struct thr_chan *ch, void *item, struct thr_chan_after *a
         thr_chunks_next(ch, after);
 }
 
-/* To the first receiver that still waits. Returns: false if there is none. */
-static bool hand_over(struct thr_chan *ch, const void *item, struct thr_chan_after *after)
+/* Fires the first waiter that still waits. Returns: the address of its item, good until the lock is released (N3), or NULL
+ * if there is none. */
+static inline void *fire_first(struct thr_waitlist *l, struct thr_chan_after *after)
 {
-    for (struct thr_waiter *w; (w = thr_waitlist_pop(&ch->receivers)) != NULL;) {
-        if (!thr_waiter_choose(w))
-            continue;
-        copy_item(w->data, item, ch->item_bytes);
-        if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups)) /* N3 */
-            return true;
+    for (struct thr_waiter *w; (w = thr_waitlist_pop(l)) != NULL;) {
+        void *item = w->data;
+        if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups))
+            return item;
     }
-    return false;
-}
-
-/* From the first sender that still waits. Returns: false if there is none. */
-static bool take_over(struct thr_chan *ch, void *item, struct thr_chan_after *after)
-{
-    for (struct thr_waiter *w; (w = thr_waitlist_pop(&ch->senders)) != NULL;) {
-        copy_item(item, w->data, ch->item_bytes);
-        if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups)) /* N3 */
-            return true;
-    }
-    return false;
+    return NULL;
 }
 
 int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_after *after)
@@ -137,8 +125,11 @@ int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_aft
     for (int err = 0; !err; err = thr_chunks_grow(ch, after)) {
         if (ch->closed)
             return THRUM_ECLOSED;
-        if (ch->receivers.head && hand_over(ch, item, after))
+        void *to = ch->receivers.head ? fire_first(&ch->receivers, after) : NULL;
+        if (to) {
+            copy_item(to, item, ch->item_bytes);
             return 0;
+        }
         if (ch->count >= ch->capacity)
             return -EAGAIN;
         if (THR_UNLIKELY(ch->write == ch->write_end))
@@ -154,18 +145,32 @@ int thr_chan_recv_now(struct thr_chan *ch, void *item, struct thr_chan_after *af
 {
     if (ch->count > 0) {
         pop(ch, item, after);
-        if (ch->senders.head && take_over(ch, ch->write, after)) /* N2: the place just made */
+        const void *from = ch->senders.head ? fire_first(&ch->senders, after) : NULL;
+        if (from) { /* N2: to the place just made */
+            copy_item(ch->write, from, ch->item_bytes);
             push(ch);
+        }
         return 0;
     }
-    if (ch->senders.head && take_over(ch, item, after))
-        return 0;
-    return ch->closed ? THRUM_ECLOSED : -EAGAIN;
+    const void *from = ch->senders.head ? fire_first(&ch->senders, after) : NULL;
+    if (!from)
+        return ch->closed ? THRUM_ECLOSED : -EAGAIN;
+    copy_item(item, from, ch->item_bytes); /* unbuffered */
+    return 0;
 }
 
 /* ---- With and without waiting ---- */
 
-/* Under the lock, which it releases. Whoever lets the item pass, or closes, is done with w when it fires (W4). */
+/* Whoever fired the caller's wait under the lock is out of the channel, and done with the item, when this returns (N3). */
+static inline void settle(struct thr_chan *ch)
+{
+    if (THR_UNLIKELY(thr_load(&ch->lock.word, THR_ACQUIRE) != 0)) { /* (B), (D) */
+        thr_lock(&ch->lock);
+        thr_unlock(&ch->lock);
+    }
+}
+
+/* Under the lock, which it releases. */
 static THR_NOINLINE int wait_in(struct thr_chan *ch, struct thr_waitlist *l, void *item)
 {
     struct thr_waiter w;
@@ -174,7 +179,9 @@ static THR_NOINLINE int wait_in(struct thr_chan *ch, struct thr_waitlist *l, voi
     thr_waitlist_push(l, &w);
     thr_unlock(&ch->lock);
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
-    if (reason == THR_FIRED_TIMEOUT || reason == THR_FIRED_CANCEL) {
+    if (reason == THR_FIRED_OK || reason == THR_FIRED_CLOSED) {
+        settle(ch);
+    } else {
         thr_lock(&ch->lock);
         thr_waitlist_remove(l, &w);
         thr_unlock(&ch->lock);

@@ -86,8 +86,8 @@ THRUM_API THRUM_MUST_CHECK int thrum_chan_send(thrum_chan *ch, const void *item)
 
 /* Receives into *item; suspends while the channel is empty (unbuffered: until something is sent).
  *
- * Returns: 0, THRUM_ECLOSED (closed and empty), -ECANCELED, -ETIMEDOUT. On failure nothing was taken; what *item
- *          holds is then unspecified.
+ * Returns: 0, THRUM_ECLOSED (closed and empty), -ECANCELED, -ETIMEDOUT. On failure nothing was taken, and *item is as it
+ *          was.
  * Context: task. Suspends. */
 THRUM_API THRUM_MUST_CHECK int thrum_chan_recv(thrum_chan *ch, void *item);
 

@@ -12,6 +12,7 @@
 #include <thrum/fork.h>
 #include <thrum/http.h>
 #include <thrum/runtime.h>
+#include <thrum/select.h>
 #include <thrum/stack.h>
 #include <thrum/stream.h>
 #include <thrum/sync.h>
