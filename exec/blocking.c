@@ -79,11 +79,12 @@ void thr_blocking_fini(struct thr_blocking *b)
 
 /* ---- The queue; all under the mutex ---- */
 
-/* After the queue or the busy threads have become fewer (B3, B4). */
+/* After the queue or the running jobs have become fewer. */
 static void settle_limit(struct thr_blocking *b)
 {
-    if (!b->head)
-        b->limit = b->busy_n > b->soft ? b->busy_n : b->soft;
+    unsigned needed = b->running_n > b->soft ? b->running_n : b->soft; /* B3 */
+    if (!b->head && b->limit > needed)
+        b->limit = needed;
 }
 
 static void queue_push(struct thr_blocking *b, struct thr_blocking_job *job)
@@ -150,9 +151,9 @@ static struct thr_blocking_job *take(struct thr_blocking *b)
     struct thr_blocking_job *job = b->head;
     if (!job || b->running_n >= b->limit)
         return NULL;
-    queue_remove(b, job);
-    job->state = JOB_RUNNING;
     b->running_n++;
+    job->state = JOB_RUNNING;
+    queue_remove(b, job);
     if (b->head)
         (void)call_thread(b); /* if that is not possible, the next to take a job tries again */
     return job;
@@ -167,6 +168,7 @@ static void run(struct thr_blocking *b, struct thr_blocking_job *job, struct thr
     pthread_mutex_lock(&b->mutex);
     b->running_n--;
     b->finished_n++;
+    settle_limit(b);
     job->result = result;
     job->state = JOB_DONE;
     thr_waiter_fire(job->waiter, THR_FIRED_OK, out); /* the last access, if it wins (B2) */
@@ -199,7 +201,6 @@ static void be_reserve(struct thr_blocking *b, struct thr_blocking_thread *me,
                        struct thr_wakeups *out)
 {
     uint64_t finished = b->finished_n;
-    THR_ASSERT(!b->reserve); /* B4: who is on its way while there is one finds a job to take */
     me->called = false;
     b->reserve = me;
     b->busy_n--;
@@ -215,7 +216,8 @@ static void be_reserve(struct thr_blocking *b, struct thr_blocking_thread *me,
     }
 }
 
-/* Under the mutex, which it gives up. Returns: false if the thread should end. */
+/* Under the mutex, which it gives up: there is no job, or the limit is reached and a reserve is there, so that B4 holds
+ * without this thread. Returns: false if it should end. */
 static bool be_idle(struct thr_blocking *b, struct thr_blocking_thread *me, struct thr_wakeups *out)
 {
     if (b->stopping || b->threads_n > b->soft + 1)
@@ -224,7 +226,6 @@ static bool be_idle(struct thr_blocking *b, struct thr_blocking_thread *me, stru
     me->next = b->idle;
     b->idle = me;
     b->busy_n--;
-    settle_limit(b);
     pthread_mutex_unlock(&b->mutex);
     thr_wakeups_run(out);
     pthread_mutex_lock(&b->mutex);
@@ -244,7 +245,6 @@ static void leave(struct thr_blocking *b, struct thr_wakeups *out)
     b->has_ended = true;
     b->busy_n--;
     b->threads_n--;
-    settle_limit(b);
     pthread_cond_signal(&b->gone);
     pthread_mutex_unlock(&b->mutex); /* b is gone perhaps, when this thread has been joined */
     thr_wakeups_run(out);
@@ -266,7 +266,7 @@ static void *thread_main(void *arg)
         struct thr_blocking_job *job = take(b);
         if (job)
             run(b, job, &out);
-        else if (b->head)
+        else if (b->head && !b->reserve)
             be_reserve(b, &me, &out);
         else
             stay = be_idle(b, &me, &out);
