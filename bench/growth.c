@@ -5,6 +5,7 @@
  *
  * spawn   one task spawned and joined, beside TASKS that wait for a semaphore
  * wake    one of TASKS woken by a permit, run, and parked again; all of them in turn
+ * select  one of TASKS that wait for either of two channels gets an item from one, and waits again; all in turn
  * steal   one of TASKS that a computing task has made runnable, taken up by the other worker and run
  *
  * A round does it often enough for the clock; what is printed is the median of the rounds. */
@@ -12,26 +13,62 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <thrum/select.h>
 
 enum { OPS_MIN = 2000, ROUNDS_MAX = 15, ROUNDS_MIN = 3 };
 #define ENOUGH (1500 * THRUM_MILLISECOND) /* no more rounds after that */
 
-/* The tasks that are there: each takes a permit, reports, and waits for the next, until it is cancelled. */
+enum { CHANNELS = 2 };
+
+/* The tasks that are there: each waits, is let go, reports, and waits again, until it is cancelled. */
 struct crowd {
+    const struct cost *cost;
     uint64_t tasks_n;
     thrum_scope scope;
-    thrum_sem permits;
     thrum_wait_group parking; /* those that have not come to their first wait */
-    _Atomic uint64_t ran_n;
+    thrum_sem permits;
+    thrum_chan *channels[CHANNELS];
+    _Atomic uint64_t ran_n, wanted_n;
     thrum_event all_ran; /* set by the one that makes ran_n what the round wants */
-    _Atomic uint64_t wanted_n;
 };
+
+struct cost {
+    const char *name;
+    unsigned workers;
+    int (*wait)(struct crowd *c); /* a member's: 0, or a negative code when it is cancelled */
+    void (*let_go)(struct crowd *c, uint64_t i); /* lets one of them go */
+    uint64_t (*round)(struct crowd *c,
+                      uint64_t *ops); /* stores how many operations it was; returns nanoseconds */
+};
+
+static int wait_for_permit(struct crowd *c)
+{
+    return thrum_sem_acquire(&c->permits);
+}
+
+static void give_permit(struct crowd *c, uint64_t i)
+{
+    (void)i;
+    thrum_sem_release(&c->permits);
+}
+
+static int wait_for_either(struct crowd *c)
+{
+    uint64_t item;
+    thrum_case cases[] = {THRUM_RECV(c->channels[0], &item), THRUM_RECV(c->channels[1], &item)};
+    return thrum_select(cases, CHANNELS, THRUM_NEVER);
+}
+
+static void send_to_one(struct crowd *c, uint64_t i)
+{
+    BENCH_MUST(thrum_chan_send(c->channels[i % CHANNELS], &i));
+}
 
 static int member(void *arg)
 {
     struct crowd *c = arg;
     thrum_wait_group_done(&c->parking);
-    while (thrum_sem_acquire(&c->permits) == 0)
+    while (c->cost->wait(c) >= 0)
         if (atomic_fetch_add(&c->ran_n, 1) + 1 == atomic_load(&c->wanted_n))
             thrum_event_set(&c->all_ran);
     return 0;
@@ -39,6 +76,8 @@ static int member(void *arg)
 
 static void crowd_gather(struct crowd *c)
 {
+    for (int i = 0; i < CHANNELS; i++)
+        BENCH_MUST(thrum_chan_new(&c->channels[i], sizeof(uint64_t), 1));
     thrum_scope_open(&c->scope, NULL);
     thrum_wait_group_add(&c->parking, (uint32_t)c->tasks_n);
     for (uint64_t i = 0; i < c->tasks_n; i++)
@@ -52,9 +91,11 @@ static void crowd_dismiss(struct crowd *c)
 {
     thrum_scope_cancel(&c->scope);
     thrum_scope_close(&c->scope); /* -ECANCELED, as ordered */
+    for (int i = 0; i < CHANNELS; i++)
+        thrum_chan_free(c->channels[i]);
 }
 
-/* ---- The costs: a round, and how many operations it was. Each returns the nanoseconds that they took. ---- */
+/* ---- The rounds ---- */
 
 static int nothing(void *arg)
 {
@@ -80,7 +121,7 @@ static void wake_all(struct crowd *c)
     thrum_event_clear(&c->all_ran);
     atomic_store(&c->wanted_n, atomic_load(&c->ran_n) + c->tasks_n);
     for (uint64_t i = 0; i < c->tasks_n; i++)
-        thrum_sem_release(&c->permits);
+        c->cost->let_go(c, i);
 }
 
 static uint64_t wake_round(struct crowd *c, uint64_t *ops)
@@ -108,14 +149,11 @@ static uint64_t steal_round(struct crowd *c, uint64_t *ops)
     return ns;
 }
 
-static const struct cost {
-    const char *name;
-    unsigned workers;
-    uint64_t (*round)(struct crowd *c, uint64_t *ops);
-} costs[] = {
-    {"spawn", 1, spawn_round},
-    {"wake", 1, wake_round},
-    {"steal", 2, steal_round},
+static const struct cost costs[] = {
+    {"spawn", 1, wait_for_permit, give_permit, spawn_round},
+    {"wake", 1, wait_for_permit, give_permit, wake_round},
+    {"select", 1, wait_for_either, send_to_one, wake_round},
+    {"steal", 2, wait_for_permit, give_permit, steal_round},
 };
 
 struct job {
@@ -133,7 +171,8 @@ static int by_size(const void *a, const void *b)
 static int run(void *arg)
 {
     struct job *job = arg;
-    struct crowd c = {.tasks_n = job->tasks_n,
+    struct crowd c = {.cost = job->cost,
+                      .tasks_n = job->tasks_n,
                       .permits = THRUM_SEM_INIT(0),
                       .parking = THRUM_WAIT_GROUP_INIT,
                       .all_ran = THRUM_EVENT_INIT};
@@ -159,7 +198,7 @@ int main(int argc, char **argv)
         if (strcmp(costs[i].name, argv[1]) == 0)
             job.cost = &costs[i];
     if (!job.cost || !job.tasks_n) {
-        fprintf(stderr, "usage: bench_growth spawn|wake|steal TASKS\n");
+        fprintf(stderr, "usage: bench_growth spawn|wake|select|steal TASKS\n");
         return 2;
     }
     unsigned workers = job.cost->workers;
