@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
 # thrum_options: how everything in this tree is compiled; never installed, never seen by a consumer.
 include(CheckCCompilerFlag)
+include(CMakeDependentOption)
+
+# Finds locks of threads that are held across suspensions (exec/heldlock.h). It stands before the C library's functions, as
+# sanitizers do: not both.
+cmake_dependent_option(THRUM_DEBUG_LOCKS "Report pthread locks that a suspending task holds" ON
+                       "CMAKE_BUILD_TYPE STREQUAL \"Debug\";NOT THRUM_SANITIZE" OFF)
 
 add_library(thrum_options INTERFACE)
 target_compile_features(thrum_options INTERFACE c_std_17)

@@ -2,6 +2,7 @@
 #include "exec/worker.h"
 
 #include "exec/clock.h"
+#include "exec/heldlock.h"
 #include "exec/fork.h"
 #include "exec/overflow.h"
 #include "exec/pick.h"
@@ -108,6 +109,7 @@ switch_to(struct thr_worker *w, struct thr_context *from, struct thrum_task *to,
 
 THR_NOINLINE void thr_worker_suspend(enum thr_after after)
 {
+    thr_heldlock_check();
     struct thr_worker *w = thr_worker_self();
     struct thrum_task *from = w->current;
     thr_fork_before_suspend(w);
