@@ -163,14 +163,27 @@ void thr_fork_done(struct thr_worker *w, struct thrum_task *record, int result)
 
 /* Where forks have too little stack left. If a scope's child forks on the stack of its parent, which has forks as well, the
  * higher floor of the two counts from then on. */
-static THR_NOINLINE void note_floor(struct thr_worker *w, uint8_t class)
+static void note_floor(struct thr_worker *w)
 {
     const char *floor = floor_of(w);
     if (!thr_split_newest(&w->split) || floor > w->split.floor)
         w->split.floor = floor;
-    w->split.stack_class = class;
+    w->split.stack_class = w->current->stack_class;
 }
 
+/* The first of the task, or somebody wants it. */
+static THR_NOINLINE void fork_slowly(struct thr_worker *w, thrum_forked *f)
+{
+    thr_lane_enter(&w->lane);
+    note_floor(w);
+    thr_split_push(&w->split, f);
+    thr_lane_leave(&w->lane);
+    if (somebody_is_idle(w))
+        feed(w);
+}
+
+/* Its path for a private fork, and that of thrum_join_fork(), need no register saved: all else is in functions that they
+ * leave for. */
 void thrum_fork(thrum_forked *f, thrum_fn *fn, void *arg)
 {
     struct thr_worker *w = thr_worker_self();
@@ -181,17 +194,21 @@ void thrum_fork(thrum_forked *f, thrum_fn *fn, void *arg)
         thr_store(worker_of(f), NULL, THR_RELAXED);
         return;
     }
+    struct thr_split *s = &w->split;
     uint8_t class = w->current->stack_class;
     f->limit = w->current->limit;
     f->result = class; /* until it has one */
     thr_store(worker_of(f), w, THR_RELAXED);
-    thr_lane_enter(&w->lane);
-    if (!thr_split_newest(&w->split) || w->split.stack_class != class)
-        note_floor(w, class);
-    thr_split_push(&w->split, f);
+    if (somebody_is_idle(w) || s->stack_class != class || !thr_lane_try_enter(&w->lane)) {
+        fork_slowly(w, f);
+        return;
+    }
+    thrum_forked *before = thr_split_newest(s);
+    if (THR_LIKELY(before))
+        thr_split_push(s, f);
     thr_lane_leave(&w->lane);
-    if (somebody_is_idle(w))
-        feed(w);
+    if (THR_UNLIKELY(!before))
+        fork_slowly(w, f);
 }
 
 /* ---- Joining ---- */
@@ -243,6 +260,12 @@ static int await_task(thrum_forked *f)
     return f->result;
 }
 
+/* The limits around the join are those around the fork: a runner's task uses them too. */
+static bool joins_where_it_forked(const thrum_forked *f)
+{
+    return thr_task_self()->limit == f->limit;
+}
+
 static THR_NOINLINE int join_slowly(thrum_forked *f)
 {
     struct thr_worker *w = thr_worker_self();
@@ -255,8 +278,10 @@ static THR_NOINLINE int join_slowly(thrum_forked *f)
             return f->fn(f->arg);
         if (!share(w, f))
             return -ENOMEM;
-    } else if (has_room(w) && take_back(w, f)) {
-        return f->fn(f->arg);
+    } else {
+        THR_ASSERT(joins_where_it_forked(f));
+        if (has_room(w) && take_back(w, f))
+            return f->fn(f->arg);
     }
     return await_task(f);
 }
@@ -264,13 +289,13 @@ static THR_NOINLINE int join_slowly(thrum_forked *f)
 int thrum_join_fork(thrum_forked *f)
 {
     struct thr_worker *w = thr_load(worker_of(f), THR_ACQUIRE); /* (B) */
-    if (THR_UNLIKELY(!w) || somebody_is_idle(w))
+    if (THR_UNLIKELY(!w) || somebody_is_idle(w) || !thr_lane_try_enter(&w->lane))
         return join_slowly(f);
-    thr_lane_enter(&w->lane);
+    THR_DEBUG_ASSERT(w == thr_worker_self() && joins_where_it_forked(f)); /* F2 */
     struct thr_split *s = &w->split;
     bool first = thr_split_newest(s) == f && (const char *)__builtin_frame_address(0) >= s->floor;
     if (THR_LIKELY(first))
-        thr_split_drop_newest(s);
+        thr_split_set_newest(s, f->older);
     thr_lane_leave(&w->lane);
     return THR_LIKELY(first) ? f->fn(f->arg) : join_slowly(f);
 }

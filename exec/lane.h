@@ -44,6 +44,17 @@ static inline void thr_lane_enter(struct thr_lane *l)
         thr_lane_wait(l);
 }
 
+/* Enters, unless a robber is at it: for fast paths that leave all else to another function. */
+static inline bool thr_lane_try_enter(struct thr_lane *l)
+{
+    thr_store(&l->busy, 1, THR_RELAXED);
+    thr_fence_light();                                              /* (A) */
+    if (__builtin_expect(thr_load(&l->claim, THR_ACQUIRE) == 0, 1)) /* (C) */
+        return true;
+    thr_store(&l->busy, 0, THR_RELEASE);
+    return false;
+}
+
 static inline void thr_lane_leave(struct thr_lane *l)
 {
     thr_store(&l->busy, 0, THR_RELEASE); /* (B) */
