@@ -5,12 +5,15 @@
 
 #include <thrum/addr.h>
 #include <thrum/blocking.h>
+#include <thrum/broadcast.h>
 #include <thrum/chan.h>
 #include <thrum/common.h>
 #include <thrum/dns.h>
 #include <thrum/error.h>
 #include <thrum/fork.h>
 #include <thrum/http.h>
+#include <thrum/local.h>
+#include <thrum/queue.h>
 #include <thrum/runtime.h>
 #include <thrum/select.h>
 #include <thrum/stack.h>
@@ -21,5 +24,6 @@
 #include <thrum/time.h>
 #include <thrum/tls.h>
 #include <thrum/url.h>
+#include <thrum/watch.h>
 
 #endif
