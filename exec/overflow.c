@@ -93,6 +93,15 @@ static void add_advice(struct text *t, const struct thr_stacks *stacks,
     add_number(t, stacks->pools[larger].promised_bytes, 10);
 }
 
+static void print(struct text *t)
+{
+    if (t->n == sizeof(t->at))
+        t->n--;
+    t->at[t->n++] = '\n';
+    ssize_t ignored = write(STDERR_FILENO, t->at, t->n);
+    (void)ignored;
+}
+
 static void report(const struct thr_worker *w, const struct thr_stack *stack, uintptr_t address)
 {
     const struct thrum_task *task = w->current;
@@ -108,11 +117,17 @@ static void report(const struct thr_worker *w, const struct thr_stack *stack, ui
         add_task(&t, task);
     if (own)
         add_advice(&t, &w->rt->stacks, task);
-    if (t.n == sizeof(t.at))
-        t.n--;
-    t.at[t.n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, t.at, t.n);
-    (void)ignored;
+    print(&t);
+}
+
+void thr_overflow_tell(const struct thr_stacks *s, const struct thrum_task *task)
+{
+    struct text t;
+    t.n = 0;
+    add(&t, "thrum: stack overflow, found when the task ended");
+    add_task(&t, task);
+    add_advice(&t, s, task);
+    print(&t);
 }
 
 /* ---- The handler ---- */

@@ -16,9 +16,15 @@
 
 #include <stddef.h>
 
+struct thr_stacks;
+struct thrum_task;
+
 /* The first sets the handler; the last puts back what was there, unless the program has set its own meanwhile. */
 void thr_overflow_install(void);
 void thr_overflow_uninstall(void);
+
+/* Prints the report for a task that was found to have overflowed at its end: its stack has no guard. */
+void thr_overflow_tell(const struct thr_stacks *s, const struct thrum_task *task);
 
 /* A thread's alternate stack, if it had none before. */
 struct thr_alt_stack {

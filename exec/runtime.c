@@ -139,6 +139,13 @@ static unsigned workers_wanted(const thrum_run_opts *opts)
     return n > THR_WORKERS_MAX ? THR_WORKERS_MAX : (unsigned)n;
 }
 
+static bool census_wanted(const thrum_run_opts *opts)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
+    const char *env = getenv("THRUM_STACK_CENSUS");
+    return opts->stack_census || (env && strcmp(env, "1") == 0);
+}
+
 /* Workers hold arrays that are kept apart by two cache lines. */
 static struct thr_worker *workers_new(unsigned n)
 {
@@ -166,7 +173,7 @@ static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
     thr_scope_init_root(&rt->root);
     thr_task_pool_init(&rt->tasks, rt);
     rt->stack_bytes = opts->stack_bytes ? opts->stack_bytes : STACK_DEFAULT;
-    thr_stacks_init(&rt->stacks, rt->stack_bytes);
+    thr_stacks_init(&rt->stacks, rt->stack_bytes, census_wanted(opts));
     thr_overflow_install();
     unsigned n = workers_wanted(opts);
     rt->may_spin = n <= thr_cpus_allowed();

@@ -45,13 +45,16 @@ static void pool_init(struct thr_stack_pool *p, uint8_t class, size_t promised_b
     p->cache_max = between(CACHE_BYTES / slot_bytes(p), CACHE_MIN, CACHE_MAX);
 }
 
-void thr_stacks_init(struct thr_stacks *s, size_t promised_bytes)
+void thr_stacks_init(struct thr_stacks *s, size_t promised_bytes, bool census)
 {
     static const size_t sizes[THR_STACK_CLASSES] = {0,         16 << 10, 64 << 10,
                                                     256 << 10, 1 << 20,  THR_STACK_MAX};
     memset(s, 0, sizeof(*s));
-    for (unsigned i = 0; i < THR_STACK_CLASSES; i++)
+    s->census = census;
+    for (unsigned i = 0; i < THR_STACK_CLASSES; i++) {
+        s->pools[i].census = census;
         pool_init(&s->pools[i], (uint8_t)i, i == 0 ? promised_bytes : sizes[i]);
+    }
 }
 
 static size_t region_bytes(const struct thr_stack_pool *p)
@@ -163,6 +166,7 @@ static struct thr_stack_region *carve(struct thr_stack_pool *p)
         struct thr_stack *s = &r->stacks[from + i];
         stack_init(p, r, from + i);
         s->canary = i >= guarded_n;
+        s->checked = s->canary || p->census;
         s->next = r->free;
         r->free = s;
     }

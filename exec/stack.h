@@ -36,10 +36,10 @@ struct thr_stack {
     void *tsan_fiber; /* from its first use on; NULL without ThreadSanitizer */
     uint32_t index;   /* in its region */
     uint8_t class;
-    bool canary; /* no guard: a known value lies right below the bottom */
-    bool
-        dirty; /* has been used since it was made or trimmed; belongs to who holds the stack (S1) */
-    bool held; /* by a trimmer, who alone looks at it */
+    bool canary;  /* no guard: a known value lies right below the bottom */
+    bool dirty;   /* used since it was made or trimmed; belongs to who holds the stack (S1) */
+    bool checked; /* something is to be looked at when a task ends: census.h */
+    bool held;    /* by a trimmer, who alone looks at it */
 };
 
 struct thr_stack_region {
@@ -59,6 +59,7 @@ struct thr_stack_region {
 struct thr_stack_pool {
     struct thr_lock lock;
     uint8_t class;
+    bool census;
     uint32_t region_n;     /* stacks of a region */
     uint32_t slab_n;       /* carved and guarded at once */
     uint32_t cache_max;    /* a worker's list gives half away beyond this */
@@ -82,13 +83,13 @@ struct thr_stack_cache {
 
 struct thr_stacks {
     struct thr_stack_pool pools[THR_STACK_CLASSES];
-    bool census;         /* each task's use is measured: census.h. Set before the first take */
+    bool census;         /* each task's use is measured: census.h */
     thr_au32 trim_watch; /* 1: an idle worker sees to trimming (trim.c) */
     uint64_t trim_ns;    /* when, or 0; belongs to who holds trim_watch */
 };
 
-/* promised_bytes: of class 0. Nothing is reserved before the first take. */
-void thr_stacks_init(struct thr_stacks *s, size_t promised_bytes);
+/* promised_bytes: of class 0. census: each task's use is measured. Nothing is reserved before the first take. */
+void thr_stacks_init(struct thr_stacks *s, size_t promised_bytes, bool census);
 
 /* Unmaps everything. No stack may be in use; caches are then void. Accepts a zeroed object. */
 void thr_stacks_fini(struct thr_stacks *s);

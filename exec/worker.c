@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/worker.h"
 
+#include "exec/census.h"
 #include "exec/clock.h"
 #include "exec/heldlock.h"
 #include "exec/fork.h"
@@ -137,6 +138,8 @@ static THR_NOINLINE struct thr_stack *run_current(void)
     struct thr_stack *stack = task->stack;
     int result = task->fn(task->u.arg);
     struct thr_worker *w = thr_worker_self();
+    if (THR_UNLIKELY(stack->checked))
+        thr_stack_task_ended(&w->rt->stacks, task);
     THR_ASSERT(!thr_split_newest(&w->split)); /* the task has joined all that it forked */
     thr_runtime_task_done(w, task, result, false);
     return stack;
@@ -192,6 +195,8 @@ void thr_task_root(void)
 static bool stack_has_room(const struct thr_worker *w, const struct thr_stack *stack, uint8_t class)
 {
     const char *here = __builtin_frame_address(0);
+    if (w->rt->stacks.census)
+        return false; /* each is measured on a stack of its own: census.h, H1 */
     return (size_t)(here - stack->bottom) >= w->rt->stacks.pools[class].promised_bytes;
 }
 

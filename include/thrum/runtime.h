@@ -17,6 +17,7 @@ typedef struct thrum_run_opts {
         workers; /* 0: THRUM_WORKERS from the environment, else the cores this process may use */
     size_t stack_bytes; /* 0: 64 KiB of stack a task; rounded up to whole pages, 16 KiB to 8 MiB */
     unsigned blocking_threads; /* 0: 512. Calls of thrum_blocking() that run at once: blocking.h */
+    bool stack_census;         /* false: unless the environment has THRUM_STACK_CENSUS=1. stack.h */
 } thrum_run_opts;
 
 /* Starts a runtime, runs fn(arg) as its first task, and ends the runtime when that task returns.

@@ -227,6 +227,9 @@ static void without_guards_it_is_found_at_the_end(void **state)
     assert_int_equal(end_of(run_a_little), SIGABRT);
     assert_said("further ones have none, only a check when the task ends. Raise the sysctl "
                 "vm.max_map_count");
+    assert_said("thrum: stack overflow, found when the task ended");
+    assert_said("task \"main\"");
+    assert_said("ask for more, with thrum_run_opts.stack_bytes = 262144");
     assert_said("a task overflowed its stack");
 }
 

@@ -78,7 +78,7 @@ static int setup(void **state)
 {
     (void)state;
     maps_left = -1;
-    thr_stacks_init(&stacks, BYTES);
+    thr_stacks_init(&stacks, BYTES, false);
     memset(caches, 0, sizeof(caches));
     return 0;
 }
@@ -102,7 +102,7 @@ static void a_size_is_rounded_up_to_pages(void **state)
     (void)state;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct thr_stacks other;
-    thr_stacks_init(&other, 3 * page + 1);
+    thr_stacks_init(&other, 3 * page + 1, false);
     assert_int_equal(other.pools[0].promised_bytes, 3 * page + 1);
     assert_int_equal(other.pools[0].bytes % page, 0);
     assert_true(other.pools[0].bytes >= 4 * page);
@@ -200,7 +200,7 @@ static void the_runtimes_own_size_is_a_class_like_others(void **state)
     (void)state;
     struct thr_stacks other;
     uint8_t class;
-    thr_stacks_init(&other, 100 << 10);
+    thr_stacks_init(&other, 100 << 10, false);
     assert_int_equal(thr_stacks_class(&other, 64 << 10, &class), 0);
     assert_int_equal(class, 2); /* smaller than the runtime's */
     assert_int_equal(thr_stacks_class(&other, 65 << 10, &class), 0);
