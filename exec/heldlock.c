@@ -109,12 +109,11 @@ static void report(const struct held *h, const struct thrum_task *task, const vo
     void *here[FRAMES_MAX];
     int here_n = backtrace(here, FRAMES_MAX);
     const thrum_site *site = thr_site_at(task->site);
-    dprintf(
-        STDERR_FILENO,
-        "thrum: task \"%s\" (spawned at %s:%u) suspends while lock %p is held. It was locked, in "
-        "task \"%s\", at\n",
-        name_of(task), site ? site->file : "?", site ? site->line : 0,
-        (const void *)(uintptr_t)h->lock, h->task);
+    dprintf(STDERR_FILENO, "thrum: task \"%s\"", name_of(task));
+    if (site)
+        dprintf(STDERR_FILENO, " (spawned at %s:%u)", site->file, site->line);
+    dprintf(STDERR_FILENO, " suspends while lock %p is held. It was locked, in task \"%s\", at\n",
+            (const void *)(uintptr_t)h->lock, h->task);
     print_stack(h->frames, h->frames_n, h->own_n);
     dprintf(STDERR_FILENO, "thrum: and the task suspends at\n");
     print_stack(here, here_n, frames_above(here, here_n, caller));
