@@ -22,6 +22,7 @@
 #include <thrum/task.h>
 #include <thrum/tcp.h>
 #include <thrum/time.h>
+#include <thrum/timer.h>
 #include <thrum/tls.h>
 #include <thrum/url.h>
 #include <thrum/watch.h>
