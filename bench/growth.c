@@ -6,6 +6,7 @@
  * spawn   one task spawned and joined, beside TASKS that wait for a semaphore
  * wake    one of TASKS woken by a permit, run, and parked again; all of them in turn
  * select  one of TASKS that wait for either of two channels gets an item from one, and waits again; all in turn
+ * timer   one of TASKS timers of 10 to 1000 s cancelled and set anew; all in turn
  * steal   one of TASKS that a computing task has made runnable, taken up by the other worker and run
  *
  * A round does it often enough for the clock; what is printed is the median of the rounds. */
@@ -14,13 +15,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <thrum/select.h>
+#include <thrum/timer.h>
 
 enum { OPS_MIN = 2000, ROUNDS_MAX = 15, ROUNDS_MIN = 3 };
 #define ENOUGH (1500 * THRUM_MILLISECOND) /* no more rounds after that */
 
 enum { CHANNELS = 2 };
 
-/* The tasks that are there: each waits, is let go, reports, and waits again, until it is cancelled. */
+/* What is there. A task waits, is let go, reports, and waits again, until it is cancelled. */
 struct crowd {
     const struct cost *cost;
     uint64_t tasks_n;
@@ -30,15 +32,18 @@ struct crowd {
     thrum_chan *channels[CHANNELS];
     _Atomic uint64_t ran_n, wanted_n;
     thrum_event all_ran; /* set by the one that makes ran_n what the round wants */
+    thrum_timer *timers; /* in place of tasks */
+    uint64_t random;
 };
 
 struct cost {
     const char *name;
     unsigned workers;
-    int (*wait)(struct crowd *c); /* a member's: 0, or a negative code when it is cancelled */
-    void (*let_go)(struct crowd *c, uint64_t i); /* lets one of them go */
-    uint64_t (*round)(struct crowd *c,
-                      uint64_t *ops); /* stores how many operations it was; returns nanoseconds */
+    void (*open)(struct crowd *c);
+    void (*close)(struct crowd *c);
+    uint64_t (*round)(struct crowd *c, uint64_t *ops); /* stores how many there were; returns ns */
+    int (*wait)(struct crowd *c);                      /* a task's: negative when it is cancelled */
+    void (*let_go)(struct crowd *c, uint64_t i);       /* lets one task go */
 };
 
 static int wait_for_permit(struct crowd *c)
@@ -83,8 +88,7 @@ static void crowd_gather(struct crowd *c)
     for (uint64_t i = 0; i < c->tasks_n; i++)
         BENCH_MUST(thrum_scope_spawn(&c->scope, member, c));
     BENCH_MUST(thrum_wait_group_wait(&c->parking));
-    BENCH_MUST(
-        thrum_sleep(THRUM_MILLISECOND)); /* the last have announced themselves, now they wait */
+    BENCH_MUST(thrum_sleep(THRUM_MILLISECOND)); /* they have come, and now they wait */
 }
 
 static void crowd_dismiss(struct crowd *c)
@@ -93,6 +97,28 @@ static void crowd_dismiss(struct crowd *c)
     thrum_scope_close(&c->scope); /* -ECANCELED, as ordered */
     for (int i = 0; i < CHANNELS; i++)
         thrum_chan_free(c->channels[i]);
+}
+
+static void timer_set(struct crowd *c, uint64_t i)
+{
+    c->random = c->random * UINT64_C(6364136223846793005) + 1;
+    thrum_timer_set(&c->timers[i], (10 + (c->random >> 32) % 990) * THRUM_SECOND);
+}
+
+static void timers_set(struct crowd *c)
+{
+    c->timers = bench_alloc(c->tasks_n, sizeof(*c->timers));
+    for (uint64_t i = 0; i < c->tasks_n; i++) {
+        c->timers[i] = (thrum_timer)THRUM_TIMER_INIT;
+        timer_set(c, i);
+    }
+}
+
+static void timers_cancel(struct crowd *c)
+{
+    for (uint64_t i = 0; i < c->tasks_n; i++)
+        thrum_timer_cancel(&c->timers[i]);
+    free(c->timers);
 }
 
 /* ---- The rounds ---- */
@@ -134,6 +160,17 @@ static uint64_t wake_round(struct crowd *c, uint64_t *ops)
     return thrum_now() - begun;
 }
 
+static uint64_t timer_round(struct crowd *c, uint64_t *ops)
+{
+    uint64_t begun = thrum_now();
+    for (*ops = 0; *ops < OPS_MIN; *ops += c->tasks_n)
+        for (uint64_t i = 0; i < c->tasks_n; i++) {
+            thrum_timer_cancel(&c->timers[i]);
+            timer_set(c, i);
+        }
+    return thrum_now() - begun;
+}
+
 /* Does not suspend while they are runnable: they can run on the other worker only. */
 static uint64_t steal_round(struct crowd *c, uint64_t *ops)
 {
@@ -150,10 +187,11 @@ static uint64_t steal_round(struct crowd *c, uint64_t *ops)
 }
 
 static const struct cost costs[] = {
-    {"spawn", 1, wait_for_permit, give_permit, spawn_round},
-    {"wake", 1, wait_for_permit, give_permit, wake_round},
-    {"select", 1, wait_for_either, send_to_one, wake_round},
-    {"steal", 2, wait_for_permit, give_permit, steal_round},
+    {"spawn", 1, crowd_gather, crowd_dismiss, spawn_round, wait_for_permit, give_permit},
+    {"wake", 1, crowd_gather, crowd_dismiss, wake_round, wait_for_permit, give_permit},
+    {"select", 1, crowd_gather, crowd_dismiss, wake_round, wait_for_either, send_to_one},
+    {"timer", 1, timers_set, timers_cancel, timer_round, NULL, NULL},
+    {"steal", 2, crowd_gather, crowd_dismiss, steal_round, wait_for_permit, give_permit},
 };
 
 struct job {
@@ -178,14 +216,14 @@ static int run(void *arg)
                       .all_ran = THRUM_EVENT_INIT};
     double ns[ROUNDS_MAX];
     size_t rounds_n = 0;
-    crowd_gather(&c);
+    job->cost->open(&c);
     uint64_t ops, begun = thrum_now();
     job->cost->round(&c, &ops); /* warm */
     while (rounds_n < ROUNDS_MIN || (rounds_n < ROUNDS_MAX && thrum_now() - begun < ENOUGH)) {
         uint64_t took = job->cost->round(&c, &ops);
         ns[rounds_n++] = (double)took / (double)ops;
     }
-    crowd_dismiss(&c);
+    job->cost->close(&c);
     qsort(ns, rounds_n, sizeof(ns[0]), by_size);
     job->ns = ns[rounds_n / 2];
     return 0;
@@ -198,7 +236,7 @@ int main(int argc, char **argv)
         if (strcmp(costs[i].name, argv[1]) == 0)
             job.cost = &costs[i];
     if (!job.cost || !job.tasks_n) {
-        fprintf(stderr, "usage: bench_growth spawn|wake|select|steal TASKS\n");
+        fprintf(stderr, "usage: bench_growth spawn|wake|select|timer|steal TASKS\n");
         return 2;
     }
     unsigned workers = job.cost->workers;

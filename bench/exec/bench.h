@@ -16,6 +16,7 @@
 #include <thrum/task.h>
 #include <thrum/tcp.h>
 #include <thrum/time.h>
+#include <thrum/timer.h>
 
 /* The exit status that says: no such workload here. */
 enum { BENCH_UNSUPPORTED = 77 };
@@ -41,7 +42,7 @@ bench_fn bench_wakeup, bench_wakeup_idle;
 /* sync.c */
 bench_fn bench_fanin, bench_mutex, bench_parked;
 /* timers.c */
-bench_fn bench_timers, bench_timers_warm;
+bench_fn bench_timers, bench_timers_warm, bench_timeout_churn;
 /* tcp.c */
 bench_fn bench_tcp_echo, bench_tcp_idle, bench_stall;
 

@@ -26,6 +26,7 @@ static const struct workload {
     {"mutex", bench_mutex, false},
     {"timers", bench_timers, false},
     {"timers_warm", bench_timers_warm, false},
+    {"timeout_churn", bench_timeout_churn, false},
     {"parked", bench_parked, false},
     {"wakeup", bench_wakeup, false},
     {"wakeup_idle", bench_wakeup_idle, false},

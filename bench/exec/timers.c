@@ -69,3 +69,28 @@ void bench_timers_warm(struct bench *b)
 {
     timers(b, 2);
 }
+
+enum { CHURNED = 1000 };
+#define CHURN_TIMEOUT (10 * THRUM_SECOND)
+
+/* 1,000 live timers; `size` times the oldest is cancelled and set anew. */
+void bench_timeout_churn(struct bench *b)
+{
+    thrum_timer *timers = bench_alloc(CHURNED, sizeof(*timers));
+    uint64_t fired_n = 0;
+    for (int i = 0; i < CHURNED; i++) {
+        timers[i] = (thrum_timer)THRUM_TIMER_INIT;
+        thrum_timer_set(&timers[i], CHURN_TIMEOUT);
+    }
+    uint64_t begun = thrum_now();
+    for (uint64_t i = 0; i < b->size; i++) {
+        thrum_timer *oldest = &timers[i % CHURNED];
+        fired_n += !thrum_timer_cancel(oldest);
+        thrum_timer_set(oldest, CHURN_TIMEOUT);
+    }
+    b->ns = thrum_now() - begun;
+    for (int i = 0; i < CHURNED; i++)
+        thrum_timer_cancel(&timers[i]);
+    b->checksum = b->size - fired_n;
+    free(timers);
+}
