@@ -354,3 +354,15 @@ struct thrum_task *thr_worker_take_child(struct thr_worker *w, const struct thr_
     notify(w); /* a thief may have looked while it was out */
     return NULL;
 }
+
+bool thr_worker_take_newest(struct thr_worker *w, const struct thrum_task *task)
+{
+    thr_lane_enter(&w->lane);
+    bool newest = thr_load(&w->lane.newest, THR_RELAXED) == task;
+    if (newest)
+        thr_store(&w->lane.newest, NULL, THR_RELAXED);
+    thr_lane_leave(&w->lane);
+    if (newest && w->sampled_ns)
+        judge_stay(w);
+    return newest;
+}

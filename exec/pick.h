@@ -69,6 +69,9 @@ void thr_worker_forks_turn(struct thr_worker *w);
 /* What was kept in the lane lay there for too long: for some time tasks go where thieves find them. Context: any worker. */
 void thr_worker_publish(struct thr_worker *w);
 
+/* True if the task was the newest spawned one: it is the caller's then. */
+bool thr_worker_take_newest(struct thr_worker *w, const struct thrum_task *task);
+
 /* The newest spawned task, if it is a child of the scope. */
 struct thrum_task *thr_worker_take_child(struct thr_worker *w, const struct thr_scope *scope);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks that have a handle: spawn, join, detach; and how every task begins and ends. */
+#include "exec/call.h"
 #include "exec/fork.h"
 #include "exec/running.h"
 #include "exec/runtime.h"
@@ -29,6 +30,7 @@ int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
     t->site = thr_site_id(from->site);
     t->stack_class = class;
     t->listed = true; /* unless it is a child: scope.c */
+    t->called = false;
     thr_count(&w->counts.spawned, 1);
     return 0;
 }
@@ -48,7 +50,7 @@ static void plain_done(struct thr_worker *w, struct thrum_task *task, int result
     bool detached = task->in.plain.detached;
     struct thr_waiter *joiner = task->in.plain.joiner;
     task->in.plain.joiner = NULL;
-    if (joiner)
+    if (joiner && !task->called) /* a caller goes on without being fired */
         thr_waiter_fire(joiner, THR_FIRED_OK, &out);
     thr_unlock(&task->in.plain.lock); /* the joiner may free the record from here on */
     if (detached)
@@ -123,6 +125,22 @@ static int await_done(struct thrum_task *task)
     return task->in.plain.done ? 0 : thr_reason_error(reason); /* W5: done in time is done */
 }
 
+/* The same for one that has not started: we enter it. */
+static int call_it(struct thrum_task *task)
+{
+    struct thr_call call;
+    thr_wait_begin(&call.waiter, false);
+    call.timed = false;
+    task->in.plain.joiner = &call.waiter;
+    task->called = true;
+    task->call = &call;
+    thr_unlock(&task->in.plain.lock);
+    enum thr_reason reason = thr_call_enter(task, &call);
+    thr_lock(&task->in.plain.lock);
+    task->in.plain.joiner = NULL;
+    return task->in.plain.done ? 0 : thr_reason_error(reason);
+}
+
 int thr_task_watch(struct thrum_task *task, struct thr_waiter *w)
 {
     int err = 0;
@@ -154,7 +172,7 @@ int thrum_join(thrum_task *task, int *result)
     if (task->in.plain.joiner)
         err = -EBUSY;
     else if (!task->in.plain.done)
-        err = await_done(task);
+        err = thr_worker_may_enter(thr_worker_self(), task) ? call_it(task) : await_done(task);
     int value = task->in.plain.done ? (int)task->u.result : 0;
     thr_unlock(&task->in.plain.lock);
     if (err)

@@ -16,6 +16,7 @@
 #include "exec/stack.h"
 #include "exec/wait.h"
 
+struct thr_call;
 struct thr_runtime;
 
 enum thr_task_kind {
@@ -36,11 +37,15 @@ struct thrum_task {
     uint16_t site;   /* where it was spawned: site.h; 0: unknown */
     uint8_t kind;
     uint8_t stack_class; /* which stacks it takes: stack.h */
-    bool listed;         /* in its home's list of children (scope.h, C6), or has no need to be */
+    bool listed : 1;     /* in its home's list of children (scope.h, C6), or has no need to be */
+    bool called : 1;     /* a joiner has entered it: call.h */
     thr_au8 claim;       /* THR_TASK_FORK: who runs it (fork.h) */
 
     /* Line 2. */
-    struct thrum_task *next; /* inbox, injector, wakeups, free list: whoever holds the task */
+    union {
+        struct thrum_task *next; /* inbox, injector, wakeups, free list: whoever holds the task */
+        struct thr_call *call;   /* while it is called: call.h */
+    };
     thrum_fn *fn;
     union {
         void *arg;

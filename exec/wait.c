@@ -154,6 +154,11 @@ static enum thr_reason finish(struct thrum_task *task)
     return (enum thr_reason)((word & THR_WAIT_STATE) - THR_WAIT_FIRED);
 }
 
+enum thr_reason thr_wait_finish(void)
+{
+    return finish(thr_task_self());
+}
+
 static void fire_own(struct thrum_task *task, enum thr_reason reason)
 {
     bool parked;

@@ -79,6 +79,9 @@ void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first);
  * Returns: the reason. Context: task, no lock held. */
 enum thr_reason thr_wait_park(uint64_t deadline_ns);
 
+/* Ends the current task's wait, which is over: from here on nobody can fire it. Returns: the reason. Context: task. */
+enum thr_reason thr_wait_finish(void);
+
 /* Ends an opened wait without parking. The waiters must be unlinked as after a park.
  *
  * Returns: true if it had been fired by an object meanwhile (THR_FIRED_OK or _CLOSED). Context: task. */

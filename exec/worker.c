@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/worker.h"
 
+#include "exec/call.h"
 #include "exec/census.h"
 #include "exec/clock.h"
 #include "exec/heldlock.h"
@@ -113,6 +114,8 @@ THR_NOINLINE void thr_worker_suspend(enum thr_after after)
     thr_heldlock_check();
     struct thr_worker *w = thr_worker_self();
     struct thrum_task *from = w->current;
+    if (THR_UNLIKELY(from->called))
+        thr_call_publish(from);
     thr_fork_before_suspend(w);
     struct thrum_task *to = pick_runnable(w);
     if (!to && after == THR_AFTER_YIELD) {
@@ -132,17 +135,18 @@ static THR_NOINLINE void run(struct thr_worker *w, struct thrum_task *task)
     after_switch();
 }
 
-static THR_NOINLINE struct thr_stack *run_current(void)
+/* Returns: who called the task and is to go on now; NULL if nobody did. */
+static THR_NOINLINE struct thrum_task *run_current(void)
 {
     struct thrum_task *task = thr_worker_self()->current;
-    struct thr_stack *stack = task->stack;
     int result = task->fn(task->u.arg);
     struct thr_worker *w = thr_worker_self();
-    if (THR_UNLIKELY(stack->checked))
+    if (THR_UNLIKELY(task->stack->checked))
         thr_stack_task_ended(&w->rt->stacks, task);
+    struct thrum_task *caller = task->called ? task->call->waiter.task : NULL;
     THR_ASSERT(!thr_split_newest(&w->split)); /* the task has joined all that it forked */
     thr_runtime_task_done(w, task, result, false);
-    return stack;
+    return caller;
 }
 
 static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *stack,
@@ -176,10 +180,12 @@ void thr_task_root(void)
     thr_asan_arrive(NULL);
     after_switch();
     for (;;) {
-        struct thr_stack *stack = run_current();
+        struct thr_stack *stack = thr_worker_self()->current->stack;
+        struct thrum_task *to = run_current();
         struct thr_worker *w = thr_worker_self();
         w->current = NULL;
-        struct thrum_task *to = pick_for(w, stack);
+        if (!to)
+            to = pick_for(w, stack);
         if (to && to->stack == stack) {
             set_current(w, to);
             continue;
@@ -190,6 +196,30 @@ void thr_task_root(void)
 }
 
 /* ---- Fork-join ---- */
+
+bool thr_worker_may_enter(struct thr_worker *w, struct thrum_task *task)
+{
+    if (w->inline_run >= CHILDREN_IN_A_ROW || !thr_worker_take_newest(w, task))
+        return false;
+    if (!task->stack && !bind_stack(w, task)) {
+        thr_worker_requeue(w, task);
+        return false;
+    }
+    return true;
+}
+
+THR_NOINLINE void thr_worker_enter(struct thrum_task *task)
+{
+    struct thr_worker *w = thr_worker_self();
+    struct thrum_task *from = w->current;
+    thr_fork_before_suspend(w);
+    if (--w->picks_to_tick == 0)
+        thr_worker_tick(w);
+    w->inline_run++;
+    thr_count(&w->counts.picks, 1);
+    switch_to(w, &from->context, task, false);
+    after_switch();
+}
 
 /* A child gets as much stack as it was promised: stacks are larger than that by what parents may have used up. */
 static bool stack_has_room(const struct thr_worker *w, const struct thr_stack *stack, uint8_t class)
@@ -210,8 +240,13 @@ static void run_child(struct thrum_task *parent, struct thrum_task *child)
     w->inline_run++;
     set_current(w, child);
     thr_count(&w->counts.picks, 1);
+    child->called = parent->called; /* call.h, Y2 */
+    child->call = parent->call;
+    parent->called = false;
     int result = child->fn(child->u.arg);
     w = thr_worker_self();
+    parent->called = child->called;
+    parent->call = child->call;
     set_current(w, parent);
     thr_runtime_task_done(w, child, result, true);
 }

@@ -136,6 +136,14 @@ void thr_worker_main(struct thr_worker *w);
  * on another worker. */
 void thr_worker_suspend(enum thr_after after);
 
+/* True if the current task may enter `task` instead of waiting for it: that is the newest spawned one, has a stack now, and the
+ * other tasks of this worker have had their turn. Context: the worker. */
+bool thr_worker_may_enter(struct thr_worker *w, struct thrum_task *task);
+
+/* Switches from the current task, which is in no queue, to the task; it returns when that one's end switches back, or
+ * anybody resumes the current task. */
+void thr_worker_enter(struct thrum_task *task);
+
 /* Queues a new task. Context: its worker. Returns: 0 or -ENOMEM. */
 int thr_worker_spawn(struct thr_worker *w, struct thrum_task *task);
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/call.h: a join that enters the task it waits for.
+ *
+ * Who joins a task that has not started and is the newest of this worker would only wait for it: so it switches to that
+ * task at once, as in a call, and the task's end switches back. Until then the joiner's wait is nobody's business: no queue,
+ * no timer and no lock knows of it, which is what makes spawn and join of a short task cheap. If the task suspends after
+ * all, the wait is published first, and all goes on as if the joiner had parked in the usual way.
+ *
+ * Invariants  Y1  a task that is `called` runs, and its `call` lies on the stack of its caller: a task in thrum_join() whose
+ *                 wait is ARMED, whose context is saved, and which is in no queue.
+ *             Y2  a called task that suspends publishes its caller first, and that one's caller, and so on: only a chain
+ *                 of which the last runs is unpublished. A child that runs on a called task's stack takes its place.
+ *             Y3  cancelling finds the caller's wait ARMED (wait.h (D)) and leaves the task to be resumed by this worker: when
+ *                 it publishes the wait, or when the called task ends. An enclosing deadline is armed when it is published:
+ *                 a task that computes without suspending delays the joiner's time-out. */
+#ifndef THR_EXEC_CALL_H
+#define THR_EXEC_CALL_H
+
+#include "exec/timer.h"
+
+/* The caller's wait; on its stack. */
+struct thr_call {
+    struct thr_waiter waiter;
+    struct thr_timer timer;
+    bool timed; /* published with an enclosing deadline, which the timer has */
+};
+
+/* Publishes the waits of all that wait for `task`, which is called and about to suspend. Context: its worker. */
+void thr_call_publish(struct thrum_task *task);
+
+/* Switches to the task, which is `called` already, and returns when it has ended or the call's wait is over.
+ *
+ * Returns: how the wait ended; of no meaning if the called task is done. Context: the caller, whose wait it is. */
+enum thr_reason thr_call_enter(struct thrum_task *task, struct thr_call *call);
+
+#endif
