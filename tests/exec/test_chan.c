@@ -72,7 +72,7 @@ static int many_to(void *arg)
 static void items_come_in_order_and_exactly_once(void **state)
 {
     (void)state;
-    static const uintptr_t capacities[] = {1, 2, 128, 100000};
+    static const uintptr_t capacities[] = {0, 1, 2, 128, 100000, THRUM_UNBOUNDED};
     FOR_WORKERS(n)
     for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++)
         assert_runs(*n, many_to, (void *)capacities[i]);
@@ -115,6 +115,8 @@ static int consume_hastily(void *arg)
         (void)thrum_scope_close(&scope);
         if (!err)
             atomic_fetch_add(&received[item], 1);
+        else
+            EXPECT_IS(item, -1); /* a receive that failed has not touched it */
     }
     return 0;
 }
@@ -139,9 +141,10 @@ static int hasty(void *arg)
 static void no_item_is_lost_or_doubled_by_a_deadline_or_cancel(void **state)
 {
     (void)state;
+    static const uintptr_t capacities[] = {0, 1, 8, 64, THRUM_UNBOUNDED};
     FOR_WORKERS(n)
-    for (uintptr_t capacity = 1; capacity <= 64; capacity *= 8)
-        assert_runs(*n, hasty, (void *)capacity);
+    for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++)
+        assert_runs(*n, hasty, (void *)capacities[i]);
 }
 
 /* ---- Closing, trying, sizes ---- */

@@ -131,6 +131,8 @@ static int joins(void *arg)
         for (int i = 0; i < TASKS; i++) {
             int which = thrum_select(cases, TASKS, THRUM_NEVER);
             EXPECT(which >= 0 && which < TASKS);
+            if (which < 0 || which >= TASKS)
+                return which;
             EXPECT(thrum_task_is_done(cases[which].task));
             EXPECT_IS(thrum_join(cases[which].task, &result), 0);
             EXPECT_IS(result, which);
@@ -205,7 +207,7 @@ static int choices(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         int which = thrum_select(cases, 5, THRUM_NEVER);
         EXPECT(which >= 0 && which < 5);
-        counts[which]++;
+        counts[which >= 0 && which < 5 ? which : 2]++;
     }
     EXPECT_IS(counts[2] + counts[3], 0);
     for (int i = 0; i < 5; i++) /* a third each; 10 times the standard deviation off */
@@ -306,7 +308,7 @@ static int face(void *arg)
         thrum_case cases[] = {THRUM_SEND(to, &out), THRUM_RECV(from, &in)};
         int which = thrum_select(cases, 2, THRUM_NEVER);
         EXPECT(which == 0 || which == 1);
-        if (which < 0)
+        if (which != 0 && which != 1)
             return which;
         EXPECT_IS(cases[which].result, 0);
         EXPECT(which == 0 ? in == -1 : in >= 0);
