@@ -16,6 +16,7 @@
 #include <thrum/common.h>
 #include <thrum/sync.h>
 #include <thrum/task.h>
+#include <thrum/timer.h>
 
 THRUM_BEGIN_DECLS
 
@@ -27,7 +28,7 @@ enum thrum_case_kind {
     THRUM_CASE_JOIN = 4,
 };
 
-/* One of the things. Made by a macro below; all-zero, or made with NULL in place of the channel, event or task, it never
+/* One of the things. Made by a macro below; all-zero, or made with NULL in place of a channel, event or task, it never
  * happens: that is how a case is switched off. May be used again and again, by one thrum_select() at a time. */
 typedef struct thrum_case {
     int result; /* of the case that happened: 0, or what the operation returns */
@@ -61,6 +62,13 @@ typedef struct thrum_case {
 #define THRUM_EVENT(ev)                                                                            \
     {                                                                                              \
         .kind = THRUM_CASE_EVENT, .event = (ev)                                                    \
+    }
+
+/* The timer has fired, and was not set anew before that was seen. The tick of one with a period is then taken by
+ * thrum_timer_wait(), without waiting. */
+#define THRUM_TIMER(timer)                                                                         \
+    {                                                                                              \
+        .kind = THRUM_CASE_EVENT, .event = &(timer)->fired                                         \
     }
 
 /* The task has returned. The handle is still the caller's: thrum_join() fetches its value, without waiting. Meanwhile no

@@ -192,6 +192,44 @@ static void a_task_has_one_joiner(void **state)
     assert_runs(*n, busy_joins, NULL);
 }
 
+/* ---- Timers ---- */
+
+static int timers(void *arg)
+{
+    thrum_timer once = THRUM_TIMER_INIT, late = THRUM_TIMER_INIT, ticking = THRUM_TIMER_INIT;
+    thrum_chan never = THRUM_CHAN_UNBUFFERED_INIT(int);
+    int in = 0;
+    (void)arg;
+    thrum_case cases[] = {THRUM_RECV(&never, &in), THRUM_TIMER(&once), THRUM_TIMER(&late)};
+    EXPECT_IS(thrum_select(cases, 3, MS), -ETIMEDOUT); /* none is set */
+    EXPECT(!thrum_timer_set(&late, 1000 * THRUM_SECOND));
+    for (int i = 0; i < 3; i++) {
+        uint64_t start = thrum_now();
+        (void)thrum_timer_set(&once, 2 * MS);
+        EXPECT_IS(thrum_try_select(cases, 1), -EAGAIN);
+        EXPECT_IS(thrum_select(cases, 3, THRUM_NEVER), 1);
+        EXPECT(thrum_now() - start >= 2 * MS);
+        EXPECT_IS(thrum_select(cases, 3, THRUM_NEVER), 1); /* it has fired, and that stays so */
+    }
+    EXPECT(thrum_timer_cancel(&late));
+
+    thrum_case tick = THRUM_TIMER(&ticking);
+    EXPECT(!thrum_timer_set_period(&ticking, MS, MS));
+    for (int i = 0; i < 5; i++) {
+        EXPECT_IS(thrum_select(&tick, 1, THRUM_NEVER), 0);
+        EXPECT_IS(thrum_timer_wait(&ticking), 0);
+    }
+    EXPECT(thrum_timer_cancel(&ticking));
+    return 0;
+}
+
+static void timers_end_it(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    assert_runs(*n, timers, NULL);
+}
+
 /* ---- The choice ---- */
 
 static int choices(void *arg)
@@ -352,6 +390,7 @@ int main(void)
         cmocka_unit_test(whatever_comes_first_ends_it),
         cmocka_unit_test(tasks_can_be_waited_for_as_they_end),
         cmocka_unit_test(a_task_has_one_joiner),
+        cmocka_unit_test(timers_end_it),
         cmocka_unit_test(each_ready_case_is_as_likely),
         cmocka_unit_test(a_select_does_not_meet_itself),
         cmocka_unit_test(unbounded_channels_take_at_once),
