@@ -16,7 +16,8 @@
  * Invariants  S1  a stack is in exactly one place: a cache, its region's list, a trimmer's hands, bound to a task or about
  *                 to be freed by the worker that left it. It is given back only after its last switch away.
  *             S2  regions are only added, at the end of the chain, until fini.
- *             S3  a stack that is not `dirty` has no page of its own, but for its canary's if it has one and is bound. */
+ *             S3  a stack that is not `dirty` has no page of its own, but for its canary's if it has one and is bound.
+ *             S4  one trimmer at a time holds stacks of a region; `held` is his alone. */
 #ifndef THR_EXEC_STACK_H
 #define THR_EXEC_STACK_H
 
@@ -52,6 +53,7 @@ struct thr_stack_region {
     uint32_t free_n;        /* guarded by the pool's lock, as are the next two */
     uint32_t dirty_n;       /* of the free ones */
     struct thr_stack *free; /* of its stacks */
+    bool trimmed;           /* guarded by the pool's lock: somebody holds stacks of it (S4) */
     struct thr_stack stacks[];
 };
 

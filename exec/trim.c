@@ -30,12 +30,13 @@ static size_t slot_bytes(const struct thr_stack_pool *p)
 
 /* ---- One region ---- */
 
-/* Takes the region's list out of circulation. Returns: NULL if there is nothing to trim. */
+/* Takes the region's list out of circulation. Returns: NULL if there is nothing to trim, or somebody is at it. */
 static struct thr_stack *hold(struct thr_stack_pool *p, struct thr_stack_region *r)
 {
     struct thr_stack *list = NULL;
     thr_lock(&p->lock);
-    if (r->dirty_n > 0) {
+    if (r->dirty_n > 0 && !r->trimmed) {
+        r->trimmed = true;
         list = r->free;
         thr_count(&p->dirty_n, -(size_t)r->dirty_n);
         r->free = NULL;
@@ -93,6 +94,7 @@ static void unhold(struct thr_stack_pool *p, struct thr_stack_region *r)
     thr_lock(&p->lock);
     last->next = r->free;
     r->free = first;
+    r->trimmed = false;
     r->free_n += n;
     r->dirty_n += dirty_n;
     thr_count(&p->dirty_n, (size_t)dirty_n);

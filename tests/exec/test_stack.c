@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool no_guard_install, no_guard_batch, no_mprotect;
-static long maps_left = -1; /* mappings until none is to be had; negative: no end */
+static bool no_guard_install, no_guard_batch, no_mprotect; /* not while tasks run */
+static atomic_long maps_left = -1; /* mappings until none is to be had; negative: no end */
 
 static void *failing_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
@@ -21,7 +21,8 @@ static void *failing_mmap(void *at, size_t bytes, int prot, int flags, int fd, o
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    maps_left -= maps_left > 0;
+    if (maps_left > 0)
+        maps_left--;
     return mmap(at, bytes, prot, flags, fd, offset);
 }
 
@@ -43,7 +44,7 @@ static int failing_mprotect(void *at, size_t bytes, int prot)
     return mprotect(at, bytes, prot);
 }
 
-static unsigned syscalls_n;
+static atomic_uint syscalls_n;
 
 /* The only one made this way advises many ranges at once. */
 static long failing_syscall(long number, int self, const struct iovec *ranges, size_t n, int advice,

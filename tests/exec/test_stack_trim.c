@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum {
-    PARKED = BY_BUILD(200000, 20000, 500),
+    PARKED = BY_BUILD(200000, 20000, 2000),
     ROUND = BY_BUILD(10000, 2000, 200),
     ROUNDS = BY_BUILD(1000, 20, 10),
 };
@@ -149,7 +149,7 @@ static int wait_for_trim(void *arg)
 {
     size_t peak;
     (void)arg;
-    park_many(BY_BUILD(4000, 2000, 400), &peak);
+    park_many(BY_BUILD(4000, 2000, 1000), &peak);
     size_t before = thr_load(&own_pool()->dirty_n, THR_RELAXED), now = before;
     EXPECT(before > 200);
     for (int i = 0; i < 100 && now > before / 4; i++) {
