@@ -334,7 +334,7 @@ int main(void)
     struct bench b = {.memory = calloc(MANY + 1, STRIDE), .random = 1};
     if (!b.memory)
         return 1;
-    thr_timers_init(&buckets);
+    thr_timers_init(&buckets, 0);
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         b.c = &candidates[i];
         b.now = 1000 * THRUM_SECOND;

@@ -12,9 +12,10 @@ enum {
     SORT_AHEAD = 64,    /* so many are put into the heap before their time, each time */
 };
 
-void thr_timers_init(struct thr_timers *ts)
+void thr_timers_init(struct thr_timers *ts, uint64_t now)
 {
-    memset(ts, 0, sizeof(*ts)); /* next is 0: the first expire sets base */
+    memset(ts, 0, sizeof(*ts)); /* next is 0: the first expire brings all up to date */
+    ts->far.base = thr_far_tick(now);
 }
 
 /* ---- In and out, under the lock ---- */

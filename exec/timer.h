@@ -66,7 +66,8 @@ struct thr_timers {
     struct thr_clock_base clock; /* the owner's; not guarded */
 };
 
-void thr_timers_init(struct thr_timers *ts);
+/* now: about; timers that are due long after that are kept at a higher cost until the first expire. */
+void thr_timers_init(struct thr_timers *ts, uint64_t now);
 
 /* Objects that are still armed are no longer. Context: all workers of the runtime have ended. */
 void thr_timers_fini(struct thr_timers *ts);

@@ -303,7 +303,7 @@ int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index
     thr_random_init(&w->random, index);
     thr_ring_init(&w->ring);
     thr_inbox_init(&w->inbox);
-    thr_timers_init(&w->timers);
+    thr_timers_init(&w->timers, thr_clock_now());
     int err = thr_deque_init(&w->forks);
     if (!err)
         err = rt->driver->open(&w->loop, index);

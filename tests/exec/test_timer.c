@@ -67,7 +67,7 @@ static int setup(void **state)
     (void)state;
     atomic_store(&no_memory, false);
     used_n = FEW;
-    thr_timers_init(&timers);
+    thr_timers_init(&timers, 0);
     memset(entries, 0, sizeof(entries));
     tasks = calloc(N, sizeof(*tasks));
     return tasks ? 0 : -1;
@@ -196,7 +196,7 @@ static void no_timer_is_lost_without_memory(void **state)
         uint64_t random = 3 + k, now = 0;
         uint64_t unit = k < 4 ? 1 : MS; /* near only; then also buckets that cannot be sorted in */
         thr_timers_fini(&timers);
-        thr_timers_init(&timers);
+        thr_timers_init(&timers, 0);
         atomic_store(&no_memory, false);
         for (size_t i = 0; i < in_heap[k]; i++)
             arm(i, (1 + random_below(&random, 1000)) * unit);
