@@ -34,7 +34,9 @@ void thr_runtime_begin_end(struct thr_runtime *rt, int result)
 {
     struct thr_wakeups out = {0};
     rt->result = result;
+    thr_lock(&rt->outside.lock); /* nothing comes from outside after this */
     thr_store(&rt->ending, 1, THR_SEQ_CST);
+    thr_unlock(&rt->outside.lock);
     thr_scope_cancel(&rt->root, &out);
     /* The root does not list its tasks: a scope of their own is the normal way, and this walk is once in a lifetime. */
     thr_task_pool_walk(&rt->tasks, interrupt_in_root, &out);
@@ -50,6 +52,7 @@ static bool all_finished(struct thr_runtime *rt)
         finished += thr_load(&rt->workers[i].counts.finished, THR_SEQ_CST);
     for (unsigned i = 0; i < rt->workers_n; i++)
         spawned += thr_load(&rt->workers[i].counts.spawned, THR_SEQ_CST);
+    spawned += thr_load(&rt->outside.spawned, THR_SEQ_CST);
     return finished == spawned;
 }
 
@@ -74,7 +77,11 @@ bool thr_runtime_is_over(struct thr_runtime *rt)
 
 static void *worker_thread(void *arg)
 {
-    thr_worker_main(arg);
+    struct thr_worker *w = arg;
+    pthread_mutex_lock(&w->rt->start);
+    pthread_mutex_unlock(&w->rt->start);
+    if (!thr_load(&w->rt->ended, THR_ACQUIRE)) /* or some other thread could not be started */
+        thr_worker_main(w);
     return NULL;
 }
 
@@ -89,17 +96,22 @@ static void block_signals(sigset_t *before)
     pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
+/* All of them, or none. */
 static int start_workers(struct thr_runtime *rt)
 {
     sigset_t before;
     int err = 0;
     block_signals(&before);
+    pthread_mutex_lock(&rt->start);
     for (unsigned i = 0; i < rt->workers_n && !err; i++) {
         struct thr_worker *w = &rt->workers[i];
         w->alone = rt->workers_n == 1;
         err = pthread_create(&w->thread, NULL, worker_thread, w);
         w->thread_started = !err;
     }
+    if (err)
+        thr_store(&rt->ended, 1, THR_RELEASE);
+    pthread_mutex_unlock(&rt->start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -err;
 }
@@ -121,8 +133,10 @@ static void runtime_free(struct thr_runtime *rt)
     thr_overflow_uninstall();
     thr_stacks_fini(&rt->stacks);
     thr_task_pool_fini(&rt->tasks);
+    pthread_mutex_destroy(&rt->start);
     free(rt->workers);
     free(rt);
+    thr_forked_leave();
 }
 
 static unsigned workers_wanted(const thrum_run_opts *opts)
@@ -159,16 +173,21 @@ static struct thr_worker *workers_new(unsigned n)
 static int runtime_new(struct thr_runtime **out, const thrum_run_opts *opts)
 {
     *out = NULL;
+    int err = thr_forked_enter();
+    if (err)
+        return err;
     thr_fence_init();
     struct thr_runtime *rt = aligned_alloc(_Alignof(struct thr_runtime), sizeof(*rt));
-    if (!rt)
-        return -ENOMEM;
-    memset(rt, 0, sizeof(*rt));
-    int err = thr_blocking_init(&rt->blocking, opts->blocking_threads);
-    if (err) {
-        free(rt);
-        return err;
+    if (rt) {
+        memset(rt, 0, sizeof(*rt));
+        err = thr_blocking_init(&rt->blocking, opts->blocking_threads);
     }
+    if (!rt || err) {
+        free(rt);
+        thr_forked_leave();
+        return rt ? err : -ENOMEM;
+    }
+    pthread_mutex_init(&rt->start, NULL);
     rt->driver = thr_driver_current();
     thr_scope_init_root(&rt->root);
     thr_task_pool_init(&rt->tasks, rt);
@@ -201,32 +220,70 @@ static int queue_first_task(struct thr_runtime *rt, thrum_fn *fn, void *arg)
     return err ? err : thr_deque_push(&w->forks, task);
 }
 
-int thrum_run(thrum_fn *fn, void *arg, const thrum_run_opts *opts)
+/* Returns: 0 or a negative code; *out is then NULL. fn may be NULL: no first task. */
+static int start(struct thr_runtime **out, thrum_fn *fn, void *arg, const thrum_run_opts *opts)
 {
     static const thrum_run_opts defaults;
-    struct thr_runtime *rt;
+    *out = NULL;
     if (!opts)
         opts = &defaults;
     if (thr_worker_self())
         return -EDEADLK;
-    if (!fn || opts->workers > THR_WORKERS_MAX ||
+    if (opts->workers > THR_WORKERS_MAX ||
         (opts->stack_bytes && (opts->stack_bytes < STACK_MIN || opts->stack_bytes > STACK_MAX)))
         return -EINVAL;
+    struct thr_runtime *rt;
     int err = runtime_new(&rt, opts);
     if (err)
         return err;
-    err = queue_first_task(rt, fn, arg);
+    if (fn)
+        err = queue_first_task(rt, fn, arg);
     if (!err)
         err = start_workers(rt);
-    if (err) { /* no task has run if the first thread is missing; else the others carry on without it */
-        bool none = !rt->workers[0].thread_started;
-        if (none) {
-            runtime_free(rt);
-            return err;
-        }
+    if (err) {
+        join_workers(rt);
+        runtime_free(rt);
+        return err;
     }
+    *out = rt;
+    return 0;
+}
+
+int thrum_run(thrum_fn *fn, void *arg, const thrum_run_opts *opts)
+{
+    struct thr_runtime *rt;
+    int err = fn ? start(&rt, fn, arg, opts) : -EINVAL;
+    if (err)
+        return err;
     join_workers(rt);
     int result = rt->result;
     runtime_free(rt);
     return result;
+}
+
+int thrum_runtime_start(thrum_runtime **out, const thrum_run_opts *opts)
+{
+    struct thr_runtime *rt;
+    int err = start(&rt, NULL, NULL, opts);
+    *out = thr_runtime_public(rt);
+    return err;
+}
+
+void thrum_runtime_stop(thrum_runtime *public)
+{
+    struct thr_runtime *rt = thr_runtime_of(public);
+    if (!rt)
+        return;
+    THR_ASSERT(!thr_worker_self() ||
+               thr_worker_self()->rt != rt); /* a task cannot wait for itself */
+    thr_runtime_begin_end(rt, 0);
+    thr_idle_wake_all(rt); /* without a task nobody else would */
+    join_workers(rt);
+    runtime_free(rt);
+}
+
+thrum_runtime *thrum_runtime_self(void)
+{
+    struct thr_worker *w = thr_worker_self();
+    return w ? thr_runtime_public(w->rt) : NULL;
 }

@@ -17,6 +17,14 @@
 #include "exec/task.h"
 #include "exec/worker.h"
 
+/* For tasks that are made outside of the workers. */
+struct thr_outside {
+    struct thr_lock lock;
+    struct thr_task_cache tasks; /* guarded by lock */
+    thr_au64 spawned;            /* written under lock */
+    unsigned turn;               /* guarded by lock: whose inbox comes next */
+};
+
 struct thr_runtime {
     unsigned workers_n;
     bool may_spin; /* there is a core for each worker */
@@ -34,7 +42,20 @@ struct thr_runtime {
     thr_au32 ending;   /* 1: the first task has returned */
     thr_au32 ended;    /* 1: no task is left */
     int result;        /* the first task's; written before `ending` */
+    struct thr_outside outside;
+    pthread_mutex_t start; /* held until all threads are there */
 };
+
+/* The public name of the same. */
+static inline thrum_runtime *thr_runtime_public(struct thr_runtime *rt)
+{
+    return (thrum_runtime *)(void *)rt;
+}
+
+static inline struct thr_runtime *thr_runtime_of(thrum_runtime *rt)
+{
+    return (struct thr_runtime *)(void *)rt;
+}
 
 /* A task has returned: the end of its life but for its stack. by_owner: its scope's owner ran it, at the close. Context: the
  * worker that ran it. */
@@ -65,6 +86,10 @@ struct thr_task_origin {
 int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
                          const struct thr_task_origin *from);
 
+/* Parts of that: fills a record in, but for its worker; makes it one with a handle. */
+void thr_task_fill(struct thrum_task *t, const struct thr_task_origin *from, uint8_t class);
+void thr_task_plain(struct thrum_task *t);
+
 /* Links w, a waiter of the current task's open wait, with a task that has a handle: fired when that is done.
  *
  * Returns: 0; -EALREADY if it is done, -EBUSY if another waiter is linked with it: w is not linked then. */
@@ -73,7 +98,13 @@ int thr_task_watch(struct thrum_task *task, struct thr_waiter *w);
 /* Unlinks w if it still is. Context: the task that linked it; the handle is good. */
 void thr_task_unwatch(struct thrum_task *task, const struct thr_waiter *w);
 
-/* The first task has returned `result`: steps 1 and 2 of the end. */
+/* The first task has returned `result`, or the runtime is being stopped: steps 1 and 2 of the end. Context: any thread. */
 void thr_runtime_begin_end(struct thr_runtime *rt, int result);
+
+/* ---- fork(): forked.c ---- */
+
+/* Counts the runtimes that are alive. Returns: 0, THRUM_EFORKED, -ENOMEM. */
+int thr_forked_enter(void);
+void thr_forked_leave(void);
 
 #endif

@@ -12,6 +12,19 @@
 
 /* ---- Task records ---- */
 
+void thr_task_fill(struct thrum_task *t, const struct thr_task_origin *from, uint8_t class)
+{
+    t->fn = from->fn;
+    t->u.arg = from->arg;
+    t->kind = (uint8_t)from->kind;
+    t->limit = from->limit;
+    t->name = from->opts ? from->opts->name : NULL;
+    t->site = thr_site_id(from->site);
+    t->stack_class = class;
+    t->listed = true; /* unless it is a child: scope.c */
+    t->called = false;
+}
+
 int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
                          const struct thr_task_origin *from)
 {
@@ -21,18 +34,17 @@ int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
     *out = t;
     if (!t)
         return err ? err : -ENOMEM;
-    t->fn = from->fn;
-    t->u.arg = from->arg;
-    t->kind = (uint8_t)from->kind;
-    t->limit = from->limit;
-    t->name = from->opts ? from->opts->name : NULL;
+    thr_task_fill(t, from, class);
     t->worker = (uint16_t)w->index;
-    t->site = thr_site_id(from->site);
-    t->stack_class = class;
-    t->listed = true; /* unless it is a child: scope.c */
-    t->called = false;
     thr_count(&w->counts.spawned, 1);
     return 0;
+}
+
+void thr_task_plain(struct thrum_task *t)
+{
+    t->in.plain.joiner = NULL;
+    t->in.plain.done = t->in.plain.detached = false;
+    thr_lock_init(&t->in.plain.lock);
 }
 
 void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task)
@@ -99,9 +111,7 @@ int thrum_spawn_at(thrum_site *site, thrum_task **out, thrum_fn *fn, void *arg,
         &(struct thr_task_origin){fn, arg, THR_TASK_PLAIN, &w->rt->root.limit, opts, site});
     if (err)
         return err;
-    task->in.plain.joiner = NULL;
-    task->in.plain.done = task->in.plain.detached = false;
-    thr_lock_init(&task->in.plain.lock);
+    thr_task_plain(task);
     err = thr_worker_spawn(w, task);
     if (err) {
         thr_runtime_task_drop(w, task);

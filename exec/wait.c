@@ -85,7 +85,7 @@ void thr_wakeups_add(struct thr_wakeups *l, struct thrum_task *task)
 }
 
 /* The task may end its runtime as soon as it is queued: that stays until we are out of it. */
-static void wake_from_outside(struct thr_runtime *rt, struct thrum_task *task)
+void thr_wake_from_outside(struct thr_runtime *rt, struct thrum_task *task)
 {
     struct thr_worker *w = &rt->workers[task->worker];
     thr_fetch_add(&rt->visitors, 1, THR_RELAXED);
@@ -106,7 +106,7 @@ static THR_NOINLINE void wake_each(struct thr_wakeups *out)
         if (self && self->rt == rt)
             thr_wakeups_add(&here, t);
         else
-            wake_from_outside(rt, t); /* a plain thread, or a worker of another runtime */
+            thr_wake_from_outside(rt, t); /* a plain thread, or a worker of another runtime */
     }
     out->head = out->tail = NULL;
     if (here.head)

@@ -41,6 +41,8 @@
 #include "exec/atomic.h"
 #include <thrum/task.h>
 
+struct thr_runtime;
+
 enum thr_reason {
     THR_FIRED_OK = 0, /* what was waited for */
     THR_FIRED_TIMEOUT = 1,
@@ -117,6 +119,9 @@ static inline void thr_wakeups_run(struct thr_wakeups *out)
     if (out->head)
         thr_wakeups_run_some(out);
 }
+
+/* Makes a task of the runtime runnable that is not queued. Context: a thread that is none of its workers, or any. */
+void thr_wake_from_outside(struct thr_runtime *rt, struct thrum_task *task);
 
 /* 0, -ETIMEDOUT, -ECANCELED or THRUM_ECLOSED. */
 int thr_reason_error(enum thr_reason reason);

@@ -4,8 +4,8 @@
 #include "exec/call.h"
 #include "exec/census.h"
 #include "exec/clock.h"
-#include "exec/heldlock.h"
 #include "exec/fork.h"
+#include "exec/heldlock.h"
 #include "exec/overflow.h"
 #include "exec/pick.h"
 #include "exec/running.h"
@@ -364,4 +364,9 @@ void thr_worker_main(struct thr_worker *w)
     }
     thr_worker_tls = NULL;
     thr_alt_stack_leave(&alt);
+}
+
+void thr_worker_forget(void)
+{
+    thr_worker_tls = NULL;
 }

@@ -117,17 +117,24 @@ static inline struct thr_worker *thr_worker_self(void)
     return w;
 }
 
-/* The running task; asserts that there is one. */
+/* Ends the program with a message: a call that says `Context: task` was made outside a task, or in a forked child. */
+THR_NORETURN void thr_not_a_task(void);
+
+/* The running task. */
 static inline struct thrum_task *thr_task_self(void)
 {
     struct thr_worker *w = thr_worker_self();
-    THR_ASSERT(w && w->current); /* a call that says `Context: task` was made outside a task */
+    if (THR_UNLIKELY(!w || !w->current))
+        thr_not_a_task();
     return w->current;
 }
 
 /* Sets up a zeroed worker. Returns: 0 or a negative code; fini copes with what was made. */
 int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index);
 void thr_worker_fini(struct thr_worker *w);
+
+/* The calling thread is no worker any more: a child of fork(). */
+void thr_worker_forget(void);
 
 /* The body of a worker's thread: returns when the runtime has ended. */
 void thr_worker_main(struct thr_worker *w);

@@ -13,6 +13,7 @@ THRUM_BEGIN_DECLS
     X(THRUM_ECLOSED, -10000, "closed")                                                             \
     X(THRUM_ESHUTDOWN, -10001, "the runtime is shutting down")                                     \
     X(THRUM_ENOTTASK, -10002, "called outside a task")                                             \
+    X(THRUM_EFORKED, -10003, "not possible in a forked child: it may only exec or _exit")          \
                                                                                                    \
     X(THRUM_EDNS_NOTFOUND, -10100, "no such host name")                                            \
     X(THRUM_EDNS_NODATA, -10101, "the host name has no address")                                   \

@@ -25,11 +25,71 @@ typedef struct thrum_run_opts {
  * Tasks still alive then are cancelled: each of their suspending calls returns -ECANCELED until they have returned.
  * Several runtimes may run in one process, one after the other or from several threads; a task cannot call this.
  *
+ * A child of fork() has none of the workers: while a runtime is alive in the parent, its child may only exec or _exit. There
+ * this call and thrum_runtime_start() return THRUM_EFORKED, and what needs a task ends the child with a message.
+ *
  * Owns:    arg and opts are borrowed for the call.
- * Returns: fn's value, or -EINVAL (options), -ENOMEM, -EAGAIN (no thread could be started), -EDEADLK (called in
- *          a task); what the I/O driver's start reported.
+ * Returns: fn's value, or -EINVAL (options), -ENOMEM, -EAGAIN (not all threads could be started), -EDEADLK (called in
+ *          a task), THRUM_EFORKED; what the I/O driver's start reported.
  * Context: any thread that is not running a task. */
 THRUM_API int thrum_run(thrum_fn *fn, void *arg, const thrum_run_opts *opts);
+
+/* ---- For programs with a main loop of their own ----------------------------------------------------------------- */
+
+typedef struct thrum_runtime thrum_runtime;
+
+/* Starts a runtime that has no first task: it waits for tasks from outside, until thrum_runtime_stop().
+ *
+ * Owns:    *out is the caller's, ended with thrum_runtime_stop(); opts is borrowed for the call.
+ * Returns: 0, or as thrum_run(); *out is then NULL.
+ * Context: any thread that is not running a task. */
+THRUM_API THRUM_MUST_CHECK int thrum_runtime_start(thrum_runtime **out, const thrum_run_opts *opts);
+
+/* Ends the runtime: tasks still alive are cancelled as at the end of thrum_run(), and this returns when all have returned.
+ * Nobody may use rt from now on. NULL is allowed.
+ *
+ * Owns:    takes rt.
+ * Context: any thread but a task of this runtime; blocks. */
+THRUM_API void thrum_runtime_stop(thrum_runtime *rt);
+
+/* A place in a program's source where tasks are spawned: reports name it. One static object a place, made by THRUM_SITE
+ * and never freed. */
+typedef struct thrum_site {
+    const char *file, *function;
+    unsigned line;
+    uint32_t id; /* private to the library: 0 until the first task comes from here */
+} thrum_site;
+
+/* The place where it is written. */
+#define THRUM_SITE                                                                                 \
+    (__extension__({                                                                               \
+        static thrum_site thrum_site_here = {__FILE__, __func__, __LINE__, 0};                     \
+        &thrum_site_here;                                                                          \
+    }))
+
+/* thrum_runtime_spawn(rt, fn, arg): queues a task in the runtime that runs fn(arg) and whose value nobody awaits, as
+ * asyncio's call_soon_threadsafe().
+ *
+ * Owns:    arg must live until the task is done.
+ * Returns: 0, -ENOMEM, THRUM_ESHUTDOWN (the runtime is ending).
+ * Context: any thread, tasks of this and other runtimes too. Does not suspend. */
+#define thrum_runtime_spawn(...) thrum_runtime_spawn_at(THRUM_SITE, __VA_ARGS__)
+
+/* The same with the site given; NULL: unknown. */
+THRUM_API int thrum_runtime_spawn_at(thrum_site *site, thrum_runtime *rt, thrum_fn *fn, void *arg);
+
+/* Runs fn(arg) in a task of the runtime and waits for it, as asyncio's run_coroutine_threadsafe(...).result().
+ *
+ * Owns:    arg is borrowed until this returns.
+ * Returns: fn's value, or -ENOMEM, THRUM_ESHUTDOWN, -EDEADLK (called in a task, whose worker it would block).
+ * Context: any thread that is not running a task; blocks. */
+THRUM_API int thrum_runtime_call(thrum_runtime *rt, thrum_fn *fn, void *arg);
+
+/* The runtime of the calling task; NULL outside a task. For threads that shall hand tasks to it: it is good until the
+ * runtime ends.
+ *
+ * Context: any thread. */
+THRUM_API thrum_runtime *thrum_runtime_self(void);
 
 /* How many workers the runtime has; 0 outside a task.
  *

@@ -25,21 +25,6 @@ typedef struct thrum_spawn_opts {
     size_t stack_bytes; /* 0: the runtime's. How much stack the task may use, at most 8 MiB */
 } thrum_spawn_opts;
 
-/* A place in a program's source where tasks are spawned: reports name it. One static object a place, made by THRUM_SITE
- * and never freed. */
-typedef struct thrum_site {
-    const char *file, *function;
-    unsigned line;
-    uint32_t id; /* private to the library: 0 until the first task comes from here */
-} thrum_site;
-
-/* The place where it is written. */
-#define THRUM_SITE                                                                                 \
-    (__extension__({                                                                               \
-        static thrum_site thrum_site_here = {__FILE__, __func__, __LINE__, 0};                     \
-        &thrum_site_here;                                                                          \
-    }))
-
 /* thrum_spawn(out, fn, arg, opts): queues a task that runs fn(arg), and stores its handle in *out.
  *
  * Outside every scope: the task has no deadline and is cancelled only when the runtime ends. Prefer a scope.
