@@ -288,7 +288,7 @@ static THR_NOINLINE int join_slowly(thrum_forked *f)
 
 int thrum_join_fork(thrum_forked *f)
 {
-    struct thr_worker *w = thr_load(worker_of(f), THR_ACQUIRE); /* (B) */
+    struct thr_worker *w = thr_load(worker_of(f), THR_RELAXED); /* join_slowly() looks again */
     if (THR_UNLIKELY(!w) || somebody_is_idle(w) || !thr_lane_try_enter(&w->lane))
         return join_slowly(f);
     THR_DEBUG_ASSERT(w == thr_worker_self() && joins_where_it_forked(f)); /* F2 */

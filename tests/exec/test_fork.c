@@ -200,9 +200,10 @@ static void outside_a_task_a_fork_runs_at_its_join(void **state)
 
 /* ---- Somebody else runs it ---- */
 
+/* Relaxed: whoever sees the flag knows nothing of the rest by that, so that ThreadSanitizer sees whether the join does. */
 static int set_flag(void *arg)
 {
-    atomic_store((atomic_bool *)arg, true);
+    atomic_store_explicit((atomic_bool *)arg, true, memory_order_relaxed);
     return 1;
 }
 
@@ -473,6 +474,38 @@ static int limit_a_fork(void *arg)
     return 0;
 }
 
+static int sleep_shortly(void *arg)
+{
+    (void)arg;
+    return thrum_sleep(1000);
+}
+
+/* Forks that waited as tasks come and go in a scope before it is cancelled. */
+static int cancel_after_many(void *arg)
+{
+    atomic_bool started[4] = {false, false, false, false};
+    thrum_forked forks[4];
+    thrum_scope scope;
+    (void)arg;
+    thrum_scope_open(&scope, NULL);
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < 4; i++)
+            thrum_fork(&forks[i], sleep_shortly, NULL);
+        EXPECT_IS(thrum_yield(), 0);
+        EXPECT_IS(thrum_join_all(forks, 4), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, sleep_for_ever, &started[i]), 0);
+    for (int i = 2; i < 4; i++)
+        thrum_fork(&forks[i], sleep_for_ever, &started[i]);
+    for (int i = 0; i < 4; i++)
+        EXPECT_IS(until_set(&started[i]), 0);
+    thrum_scope_cancel(&scope);
+    EXPECT_IS(thrum_join_all(&forks[2], 2), -ECANCELED);
+    EXPECT_IS(thrum_scope_close(&scope), -ECANCELED);
+    return 0;
+}
+
 static void cancel_and_deadline_reach_forks_wherever_they_run(void **state)
 {
     (void)state;
@@ -481,6 +514,7 @@ static void cancel_and_deadline_reach_forks_wherever_they_run(void **state)
         assert_runs(*n, cancel_a_fork, NULL);
         assert_runs(*n, cancel_a_join, NULL);
         assert_runs(*n, limit_a_fork, NULL);
+        assert_runs(*n, cancel_after_many, NULL);
     }
 }
 
