@@ -5,6 +5,7 @@
 #include "exec/fence.h"
 #include "exec/running.h"
 #include "exec/runtime.h"
+#include "exec/site.h"
 #include "exec/util.h"
 
 #include <errno.h>
@@ -82,7 +83,10 @@ void thrum_scope_open(thrum_scope *scope, const thrum_scope_opts *opts)
         opts = &defaults;
     memset(s, 0, sizeof(*s));
     s->keep_going = opts->keep_going;
+    s->first_success = opts->first_success;
     s->shield = opts->shield;
+    s->errors = opts->errors;
+    s->errors_max = opts->errors_max;
     thr_store(&s->others, OTHERS_BIAS, THR_RELAXED);
     s->owner = task;
     s->parent = task->limit->scope;
@@ -191,16 +195,42 @@ void thr_scope_unlist_child(struct thrum_task *task)
     thr_unlock(&s->lock);
 }
 
-/* The first failure counts, and takes the others with it. */
-static void child_failed(struct thr_scope *s, int result)
+/* Under s->lock. Of those that only say that the scope was cancelled nobody needs a list. */
+static void note_error(struct thr_scope *s, const struct thrum_task *task, int code)
 {
-    struct thr_wakeups out = {0};
-    thr_lock(&s->lock);
+    if (code == -ECANCELED && thr_load(&s->cancelled, THR_RELAXED))
+        return;
+    if (s->errors && s->errors_n < s->errors_max)
+        s->errors[s->errors_n] = (thrum_scope_error){
+            .code = code, .arg = task->u.arg, .name = task->name, .site = thr_site_at(task->site)};
+    s->errors_n++;
+}
+
+/* Under s->lock. Returns: true if the end of this child ends the others. */
+static bool note_result(struct thr_scope *s, const struct thrum_task *task, int result)
+{
+    if (result >= 0) {
+        bool first = !s->won;
+        if (first)
+            s->value = result;
+        s->won = true;
+        return first;
+    }
+    note_error(s, task, result);
     bool first = s->first_error == 0;
     if (first)
         s->first_error = result;
+    return first && !s->keep_going && !s->first_success;
+}
+
+/* While this child still keeps the scope open. */
+static void decide(struct thr_scope *s, const struct thrum_task *task, int result)
+{
+    struct thr_wakeups out = {0};
+    thr_lock(&s->lock);
+    bool over = note_result(s, task, result);
     thr_unlock(&s->lock);
-    if (!first || s->keep_going)
+    if (!over)
         return;
     thr_scope_cancel(s, &out);
     thr_wakeups_run(&out);
@@ -223,8 +253,8 @@ static void count_out(struct thr_scope *s)
 void thr_scope_child_done(struct thrum_task *task, int result, bool by_owner)
 {
     struct thr_scope *s = task->in.child.home;
-    if (result < 0)
-        child_failed(s, result); /* while this child still keeps the scope open */
+    if (result < 0 || s->first_success)
+        decide(s, task, result);
     thr_scope_unlist_child(task);
     if (by_owner)
         s->owner_n--;
@@ -283,6 +313,15 @@ static void await_children(struct thr_scope *s)
         thr_wait_park(THRUM_NEVER);
 }
 
+size_t thrum_scope_errors_n(const thrum_scope *scope)
+{
+    struct thr_scope *s = (struct thr_scope *)(uintptr_t)scope;
+    thr_lock(&s->lock);
+    size_t n = s->errors_n;
+    thr_unlock(&s->lock);
+    return n;
+}
+
 int thrum_scope_close(thrum_scope *scope)
 {
     struct thr_scope *s = of(scope);
@@ -292,38 +331,13 @@ int thrum_scope_close(thrum_scope *scope)
     await_children(s);
     unlink_from_parent(s);
     task->limit = s->limit.outer;
+    if (s->won)
+        return s->value;
     if (s->first_error)
         return s->first_error;
     if (thr_load(&s->cancelled, THR_ACQUIRE))
         return -ECANCELED;
     return thr_load(fired_of(&s->limit), THR_RELAXED) ? -ETIMEDOUT : 0;
-}
-
-/* ---- Gather ---- */
-
-static int run_call(void *arg)
-{
-    thrum_call *call = arg;
-    call->result = call->fn(call->arg);
-    return 0;
-}
-
-int thrum_gather(thrum_call *calls, size_t calls_n)
-{
-    thrum_scope scope;
-    thrum_scope_open(&scope, &(thrum_scope_opts){.keep_going = true});
-    for (size_t i = 0; i < calls_n; i++) {
-        calls[i].result = -ECANCELED;
-        int err = thrum_scope_spawn(&scope, run_call, &calls[i]);
-        if (err)
-            calls[i].result = err;
-    }
-    int err = thrum_scope_close(&scope);
-    (void)err; /* each call has its own result */
-    for (size_t i = 0; i < calls_n; i++)
-        if (calls[i].result < 0)
-            return calls[i].result;
-    return 0;
 }
 
 /* ---- Time limits ---- */

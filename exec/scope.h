@@ -39,9 +39,12 @@ struct thr_scope {
         limit; /* its deadline, and a pointer to itself: what task->limit points to inside */
     struct thr_lock lock;
     thr_au32 cancelled;
-    bool keep_going, shield;
-    int first_error; /* guarded by lock */
-    int64_t owner_n; /* the owner's own: C5 */
+    bool keep_going, first_success, shield;
+    bool won;               /* guarded by lock: with first_success, a child has returned `value` */
+    int first_error, value; /* guarded by lock */
+    uint32_t errors_n, errors_max;
+    thrum_scope_error *errors; /* guarded by lock, and errors_n */
+    int64_t owner_n;           /* the owner's own: C5 */
     thr_ai64 others;
     uint64_t close_seq;       /* the owner's wait in close; written before the bias is taken away */
     struct thrum_task *owner; /* NULL for the root */

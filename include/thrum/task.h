@@ -101,11 +101,25 @@ THRUM_API bool thrum_timeout_end(thrum_timeout *limit);
 
 /* ---- Scopes ----------------------------------------------------------------------------------------------------- */
 
+/* A task of a scope that failed. */
+typedef struct thrum_scope_error {
+    int code;               /* what it returned */
+    void *arg;              /* what it was spawned with */
+    const char *name;       /* or NULL */
+    const thrum_site *site; /* where it was spawned, or NULL */
+} thrum_scope_error;
+
 /* Zero is the default of every field; NULL in place of the struct means all of them. */
 typedef struct thrum_scope_opts {
     uint64_t timeout_ns; /* 0: none but the enclosing ones */
     bool keep_going;     /* false: the first task that fails cancels the rest */
-    bool shield;         /* false: an enclosing scope's cancel and deadline reach this one too */
+    bool
+        first_success; /* true: the first task that succeeds cancels the rest; none that fails does */
+    bool shield;       /* false: an enclosing scope's cancel and deadline reach this one too */
+    thrum_scope_error *
+        errors; /* NULL: no list. Filled with each failure, in the order of their ends, but for those that
+                                  only return -ECANCELED because the scope was cancelled. Lives until the close */
+    uint32_t errors_max; /* how many fit there */
 } thrum_scope_opts;
 
 /* A nursery: no task spawned into it outlives it. In the caller's storage, usually on its stack; never moved. */
@@ -141,30 +155,20 @@ THRUM_API int thrum_scope_spawn_at(thrum_site *site, thrum_scope *scope, thrum_f
  * Context: task, or any thread that knows the scope is open. Does not suspend. */
 THRUM_API void thrum_scope_cancel(thrum_scope *scope);
 
+/* How many tasks of the scope have failed so far, as errors would list them: there may be more than fit.
+ *
+ * Context: the task that opened it; after the close too. Does not suspend. */
+THRUM_API size_t thrum_scope_errors_n(const thrum_scope *scope);
+
 /* Waits until every task of the scope has returned, also when cancelled, and ends the scope.
  *
  * Children that have not started yet may run at once on the caller's stack.
  *
  * Returns: 0, or the first failure: the first negative value a child returned. If no child failed: -ECANCELED if the
- *          scope was cancelled; -ETIMEDOUT if its deadline or an enclosing one ended a wait in it.
+ *          scope was cancelled; -ETIMEDOUT if its deadline or an enclosing one ended a wait in it. With first_success:
+ *          what the first successful task returned, 0 or more, and all this only if there was none.
  * Context: the task that opened it. Suspends; cannot be interrupted, its children can. */
 THRUM_API int thrum_scope_close(thrum_scope *scope);
-
-/* ---- Gather ----------------------------------------------------------------------------------------------------- */
-
-/* One call of thrum_gather(). */
-typedef struct thrum_call {
-    thrum_fn *fn;
-    void *arg;
-    int result; /* filled in: what fn returned, or -ECANCELED, -ENOMEM if it never ran */
-} thrum_call;
-
-/* Runs all the calls at once, each in a task, and waits for all, as asyncio.gather(..., return_exceptions=True).
- *
- * Owns:    calls is borrowed for the call.
- * Returns: 0 if every result is >= 0, else the first failure in the order of the array.
- * Context: task. Suspends. */
-THRUM_API int thrum_gather(thrum_call *calls, size_t calls_n);
 
 /* ---- Blocking work ---------------------------------------------------------------------------------------------- */
 

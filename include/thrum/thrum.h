@@ -11,6 +11,7 @@
 #include <thrum/dns.h>
 #include <thrum/error.h>
 #include <thrum/fork.h>
+#include <thrum/gather.h>
 #include <thrum/http.h>
 #include <thrum/local.h>
 #include <thrum/queue.h>

@@ -3,6 +3,7 @@
 #include "running.h"
 
 #include <sys/wait.h>
+#include <thrum/gather.h>
 #include <thrum/local.h>
 #include <unistd.h>
 

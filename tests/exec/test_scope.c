@@ -2,6 +2,7 @@
 /* Scopes: no task outlives its scope, a failure or cancel reaches all that is below, and stops at a shield. */
 #include "running.h"
 
+#include <thrum/gather.h>
 #include <thrum/chan.h>
 #include <thrum/sync.h>
 
