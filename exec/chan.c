@@ -108,16 +108,25 @@ static inline void pop(struct thr_chan *ch, void *item, struct thr_chan_after *a
         thr_chunks_next(ch, after);
 }
 
-/* Fires the first waiter that still waits. Returns: the address of its item, good until the lock is released (N3), or NULL
+/* Fires the first waiter that still waits, and returns it: good until it is settled or the lock is released (N3, N4). NULL
  * if there is none. */
-static inline void *fire_first(struct thr_waitlist *l, struct thr_chan_after *after)
+static inline struct thr_waiter *fire_first(struct thr_waitlist *l, struct thr_chan_after *after)
 {
-    for (struct thr_waiter *w; (w = thr_waitlist_pop(l)) != NULL;) {
-        void *item = w->data;
+    for (struct thr_waiter *w; (w = thr_waitlist_pop(l)) != NULL;)
         if (thr_waiter_fire(w, THR_FIRED_OK, &after->wakeups))
-            return item;
-    }
+            return w;
     return NULL;
+}
+
+/* Takes the item of the first sender that still waits. Returns: false if there is none. */
+static inline bool take_from_sender(struct thr_chan *ch, void *to, struct thr_chan_after *after)
+{
+    struct thr_waiter *w = ch->senders.head ? fire_first(&ch->senders, after) : NULL;
+    if (!w)
+        return false;
+    copy_item(to, w->data, ch->item_bytes);
+    thr_store(&w->settled, 1, THR_RELEASE); /* (E): from here on the sender may be gone */
+    return true;
 }
 
 int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_after *after)
@@ -125,9 +134,9 @@ int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_aft
     for (int err = 0; !err; err = thr_chunks_grow(ch, after)) {
         if (ch->closed)
             return THRUM_ECLOSED;
-        void *to = ch->receivers.head ? fire_first(&ch->receivers, after) : NULL;
-        if (to) {
-            copy_item(to, item, ch->item_bytes);
+        struct thr_waiter *w = ch->receivers.head ? fire_first(&ch->receivers, after) : NULL;
+        if (w) {
+            copy_item(w->data, item, ch->item_bytes);
             return 0;
         }
         if (ch->count >= ch->capacity)
@@ -145,24 +154,26 @@ int thr_chan_recv_now(struct thr_chan *ch, void *item, struct thr_chan_after *af
 {
     if (ch->count > 0) {
         pop(ch, item, after);
-        const void *from = ch->senders.head ? fire_first(&ch->senders, after) : NULL;
-        if (from) { /* N2: to the place just made */
-            copy_item(ch->write, from, ch->item_bytes);
-            push(ch);
-        }
+        if (take_from_sender(ch, ch->write, after))
+            push(ch); /* N2: the place just made */
         return 0;
     }
-    const void *from = ch->senders.head ? fire_first(&ch->senders, after) : NULL;
-    if (!from)
-        return ch->closed ? THRUM_ECLOSED : -EAGAIN;
-    copy_item(item, from, ch->item_bytes); /* unbuffered */
-    return 0;
+    if (take_from_sender(ch, item, after)) /* unbuffered */
+        return 0;
+    return ch->closed ? THRUM_ECLOSED : -EAGAIN;
 }
 
 /* ---- With and without waiting ---- */
 
-/* Whoever fired the caller's wait under the lock is out of the channel, and done with the item, when this returns (N3). */
-static inline void settle(struct thr_chan *ch)
+/* The receiver that fired this sender's wait is done with its item when this returns (N4). */
+static inline void settle_sender(struct thr_waiter *w)
+{
+    while (THR_UNLIKELY(!thr_load(&w->settled, THR_ACQUIRE))) /* (F) */
+        thr_cpu_yield(); /* a few instructions, unless that one has just lost its core */
+}
+
+/* The sender that fired this receiver's wait, or who closed the channel, is out of it when this returns (N3). */
+static inline void settle_receiver(struct thr_chan *ch)
 {
     if (THR_UNLIKELY(thr_load(&ch->lock.word, THR_ACQUIRE) != 0)) { /* (B), (D) */
         thr_lock(&ch->lock);
@@ -179,8 +190,10 @@ static THR_NOINLINE int wait_in(struct thr_chan *ch, struct thr_waitlist *l, voi
     thr_waitlist_push(l, &w);
     thr_unlock(&ch->lock);
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
-    if (reason == THR_FIRED_OK || reason == THR_FIRED_CLOSED) {
-        settle(ch);
+    if (reason == THR_FIRED_OK && l == &ch->senders) {
+        settle_sender(&w);
+    } else if (reason == THR_FIRED_OK || reason == THR_FIRED_CLOSED) {
+        settle_receiver(ch);
     } else {
         thr_lock(&ch->lock);
         thr_waitlist_remove(l, &w);

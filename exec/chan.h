@@ -6,18 +6,20 @@
  *                 looks for waiters before it releases the lock. So between operations count > 0 means no receivers, and
  *                 senders mean a full ring. An unbuffered channel is full and empty at all times: it has waiters on one
  *                 side, or none. (A waiter whose wait has ended otherwise may be left in a list: it is passed over.)
- *             N3  a waiter is popped, its wait fired, and if that succeeded its item copied, all before the lock is released.
- *                 The woken task does not return before that: it looks at the lock once more (settle). Thus no item is copied
- *                 in vain, and the channel may be freed by whoever received the last item.
- *             N4  items lie from `read` to `write`. A bounded channel's are a ring: from `items` to both ends. An unbounded
+ *             N3  a waiter is popped, its wait fired, and if that succeeded its item copied, all before the lock is released:
+ *                 no item is copied in vain. A woken receiver does not return before that: it looks at the lock once more.
+ *             N4  a woken sender does not return before its item was copied: it looks at its own waiter, not at the channel,
+ *                 which whoever has received the last item may have freed by then.
+ *             N5  items lie from `read` to `write`. A bounded channel's are a ring: from `items` to both ends. An unbounded
  *                 one's are in chunks, `read` in the first and `write` in the last one, `items` is NULL: write == write_end
  *                 means that there is no place without another chunk (or no chunk at all), read == read_end only that too.
- *             N5  chunks are allocated and freed without the lock. One empty chunk is kept, so that a channel that is filled
+ *             N6  chunks are allocated and freed without the lock. One empty chunk is kept, so that a channel that is filled
  *                 and drained about a chunk's edge does not allocate each time.
  * Ordering     (A) exchange of the lock, then fire  ->  (B) woken task: park, then load acquire of the lock
  *                 It sees the lock held by whoever fired, or what came after: seen free, that one is out of it.
  *              (C) unlock, store release  ->  (D) the same load
- *                 The item that was copied is there; the item that was sent is not read any more. */
+ *                 The item that was copied is there.
+ *              (E) store release of a sender's `settled`  ->  (F) its load acquire: its item is not read any more. */
 #ifndef THR_EXEC_CHAN_H
 #define THR_EXEC_CHAN_H
 

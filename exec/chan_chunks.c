@@ -27,7 +27,7 @@ static void write_to(struct thr_chan *ch, struct thr_chunk *chunk)
     ch->write_end = chunk->items + bytes_for_items(ch);
 }
 
-/* Keeps an empty chunk, or leaves it to be freed (N5). */
+/* Keeps an empty chunk, or leaves it to be freed (N6). */
 static void put_aside(struct thr_chan *ch, struct thr_chunk *chunk, struct thr_chan_after *after)
 {
     if (!ch->spare) {

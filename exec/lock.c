@@ -21,3 +21,8 @@ THR_NOINLINE void thr_lock_wait(struct thr_lock *l)
             return;
     }
 }
+
+void thr_cpu_yield(void)
+{
+    sched_yield();
+}

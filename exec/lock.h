@@ -23,6 +23,9 @@ static inline void thr_lock_init(struct thr_lock *l)
     thr_store(&l->word, 0, THR_RELAXED);
 }
 
+/* For waits of a few instructions of another thread: gives up the core, which that one may need. */
+void thr_cpu_yield(void);
+
 /* The slow path of thr_lock(). */
 void thr_lock_wait(struct thr_lock *l);
 

@@ -56,8 +56,9 @@ struct thr_waiter {
     uint64_t seq;
     struct thr_waiter *prev, *next; /* guarded by the object's lock */
     bool linked;                    /* guarded by the object's lock */
-    void *data;                     /* the object's own use: where to put an item, ... */
-    thr_aptr *choice;               /* W7; NULL: the wait has but one waiter, or they are alike */
+    thr_au32 settled; /* the object's own use: it is done with what the waiter lent it */
+    void *data;       /* the object's own use: where to put an item, ... */
+    thr_aptr *choice; /* W7; NULL: the wait has but one waiter, or they are alike */
 };
 
 /* Tasks that were fired and must be made runnable. Zero-initialise. */

@@ -64,6 +64,7 @@ static int compute(void *arg)
 static int spawn_computing(void *arg)
 {
     uint64_t steals = 0;
+    unsigned workers = 0;
     (void)arg;
     memset(ran_on, 0, sizeof(ran_on));
     do { /* on a busy machine the others may come late */
@@ -78,10 +79,10 @@ static int spawn_computing(void *arg)
             EXPECT_IS(thrum_stats(i, &stats), 0);
             steals += stats.steals;
         }
-    } while (!steals && !thrum_check());
-    unsigned workers = 0;
-    for (unsigned i = 0; i < thrum_workers(); i++)
-        workers += atomic_load(&ran_on[i]) > 0;
+        workers = 0;
+        for (unsigned i = 0; i < thrum_workers(); i++)
+            workers += atomic_load(&ran_on[i]) > 0;
+    } while (workers < 2 && !thrum_check());
     EXPECT(steals > 0);
     EXPECT(workers > 1);
     return 0;
