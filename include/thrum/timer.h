@@ -54,8 +54,8 @@ THRUM_API bool thrum_timer_cancel(thrum_timer *t);
 /* Waits until it fires. Without a period it then stays so, and each wait returns 0 at once, until it is set anew. With a
  * period this takes the ticks since the last wait that returned 0; a tick wakes all who wait.
  *
- * To wait for other things as well give thrum_select() the event `fired`: THRUM_EVENT(&t->fired). The tick of one with a
- * period is then still to be taken by this, which returns at once.
+ * To wait for other things as well give it to thrum_select(): THRUM_TIMER(t). The tick of one with a period is then still
+ * to be taken by this, which returns at once.
  *
  * Returns: 0, -ECANCELED, -ETIMEDOUT (an enclosing time limit). Context: task. Suspends. */
 THRUM_API THRUM_MUST_CHECK int thrum_timer_wait(thrum_timer *t);
