@@ -10,11 +10,13 @@
 
 enum { SLEEPING_SHIFT = 16, SEARCHING_MASK = 0xFFFF, ONE_SLEEPING = 1 << SLEEPING_SHIFT };
 
-static const uint64_t STANDBY_NS = 400 * THRUM_MICROSECOND;
+static const uint64_t STANDBY_NS = 300 * THRUM_MICROSECOND;
 
 enum { BELL_AWAKE, BELL_SPINNING, BELL_ASLEEP, BELL_RUNG };
 enum {
-    SPIN_MAX_NS = 80 * 1000,    /* twice what a wake-up takes: beyond, sleeping is cheaper */
+    SPIN_MAX_NS = 80 * 1000, /* twice what a wake-up takes: beyond, sleeping is cheaper */
+    SPIN_PAYS_NS =
+        130 * 1000, /* a usual idle time: with the wake-up in it that a spin would spare */
     USUAL_MAX_NS = 1000 * 1000, /* so that a few short idle times outweigh a long one */
     SPINS_A_LOOK = 64,          /* between two looks at the clock */
     SPIN_POLL_NS = 10 * 1000,   /* between two looks at I/O */
@@ -245,7 +247,7 @@ static void regret(struct thr_worker *w)
 
 static bool spin_pays(struct thr_worker *w)
 {
-    if (!w->rt->may_spin || w->idle.usual_ns > SPIN_MAX_NS)
+    if (!w->rt->may_spin || w->idle.usual_ns > SPIN_PAYS_NS)
         return false;
     if (w->idle.no_spin_n == 0)
         return true;
@@ -300,14 +302,18 @@ static void rest(struct thr_worker *w, uint64_t now, struct thr_wakeups *ready)
     fall_asleep(w, now, next, ready);
 }
 
-/* What the worker woke for by itself. One task alone runs next, here. */
+/* What the worker woke for by itself. One task alone runs next, here; others may be for others. */
 static void take_up(struct thr_worker *w, struct thr_wakeups *ready)
 {
     struct thrum_task *first = ready->head;
-    if (first && !first->next && thr_load(&w->rt->idle.standby, THR_RELAXED))
-        thr_worker_wake(w, ready);
-    else
+    w->to_sample = 1;
+    if (!first || first->next) {
         thr_worker_enqueue_chain(w, first);
+        return;
+    }
+    thr_worker_wake(w, ready);
+    if (!w->alone && !thr_load(&w->rt->idle.standby, THR_RELAXED))
+        thr_idle_notify(w->rt, w); /* somebody must be it while we run */
 }
 
 void thr_idle_sleep(struct thr_worker *w)

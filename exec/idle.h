@@ -21,7 +21,7 @@
  * Spinning    A worker whose latest idle times were short spins for a while first: a wake-up costs its sender 12 to 17 us
  *             and takes 25 to 60 to arrive. Not if there are more workers than cores, nor after its core was taken away
  *             while it spun; and after a few long idle times it does not, so that an idle runtime costs nothing.
- * Standby     While other workers run, one sleeper sleeps at most 0.4 ms at a time: it then takes over what a
+ * Standby     While other workers run, one sleeper sleeps at most 0.3 ms at a time: it then takes over what a
  *             worker that computes for long has left lying, its lane, timers and I/O too. When all sleep nobody
  *             does this, and an idle runtime makes no system calls. */
 #ifndef THR_EXEC_IDLE_H

@@ -89,7 +89,11 @@ static bool must_publish(struct thr_worker *w)
 {
     uint32_t left = thr_load(&w->publish, THR_RELAXED);
     if (left > 0) {
-        thr_store(&w->publish, left - 1, THR_RELAXED);
+        uint64_t picks = thr_load(&w->counts.picks, THR_RELAXED);
+        if (picks !=
+            w->publish_picks) /* else it computes on all the time: no reason to try again */
+            thr_store(&w->publish, left - 1, THR_RELAXED);
+        w->publish_picks = picks;
         w->to_sample = 1;
         return true;
     }
@@ -182,6 +186,7 @@ void thr_worker_tick(struct thr_worker *w)
     uint64_t now = thr_clock_now();
     struct thr_wakeups ready = {0};
     adapt_tick(w, now);
+    w->to_sample = 1;
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
     if (now - w->polled_ns >= POLL_EVERY_NS) {
         w->polled_ns = now;

@@ -70,6 +70,7 @@ struct thr_worker {
     uint64_t polled_ns;     /* when the outside world was */
     unsigned to_sample;     /* until a task's stay in the lane is measured */
     uint64_t sampled_ns;    /* when the one that is measured was put there, or 0 */
+    uint64_t publish_picks; /* how many tasks had been picked when one was published last */
     bool alone;     /* the runtime has no other worker: nobody steals, nobody need be woken */
     bool searching; /* counts in the idle word: idle.h */
     struct thr_idle_own idle;
