@@ -203,7 +203,7 @@ static void tasks_without_a_site_are_counted_together(void **state)
 {
     (void)state;
     uint64_t n = 0;
-    assert_int_equal(run_census(1, spawn_unknown, NULL), 0);
+    assert_int_equal(run_census(1, spawn_unknown, (void *)1000), 0);
     thrum_stack_census(keep_unknown, &n);
     assert_int_equal(n, 1);
 }
