@@ -219,10 +219,10 @@ static void the_environment_switches_it_on_too(void **state)
 {
     (void)state;
     setenv("THRUM_STACK_CENSUS", "0", 1);
-    assert_int_equal(thrum_run(spawn_by_environment, NULL, NULL), 0);
+    assert_int_equal(thrum_run(spawn_by_environment, (void *)1000, NULL), 0);
     assert_int_equal(use_of("spawn_by_environment").tasks_n, 0);
     setenv("THRUM_STACK_CENSUS", "1", 1);
-    assert_int_equal(thrum_run(spawn_by_environment, NULL, NULL), 0);
+    assert_int_equal(thrum_run(spawn_by_environment, (void *)1000, NULL), 0);
     unsetenv("THRUM_STACK_CENSUS");
     assert_int_equal(use_of("spawn_by_environment").tasks_n, 1);
     assert_int_equal(use_of("spawn_by_environment").stack_bytes, 64 << 10);
