@@ -327,6 +327,7 @@ void thr_idle_sleep(struct thr_worker *w)
     uint64_t now = thr_clock_now();
     learn(w, now - from);
     w->tick_ns = w->polled_ns = now;
+    w->tick_count = thr_load(&w->counts.picks, THR_RELAXED);
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
     take_up(w, &ready);
 }

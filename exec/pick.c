@@ -170,14 +170,15 @@ bool thr_worker_has_work(const struct thr_worker *w)
 /* So that the clock is looked at every TICK_NS or so, whether picks take 10 ns or 50 us. */
 static void adapt_tick(struct thr_worker *w, uint64_t now)
 {
-    uint64_t per_pick = (now - w->tick_ns) / w->tick_picks + 1;
+    uint64_t count = thr_load(&w->counts.picks, THR_RELAXED);
+    uint64_t per_pick = (now - w->tick_ns) / (count - w->tick_count + 1) + 1;
     uint64_t picks = TICK_NS / per_pick;
     if (picks < 1)
         picks = 1;
     if (picks > THR_TICK_PICKS_MAX)
         picks = THR_TICK_PICKS_MAX;
-    w->tick_picks = (unsigned)picks;
     w->picks_to_tick = (unsigned)picks;
+    w->tick_count = count;
     w->tick_ns = now;
 }
 
@@ -195,7 +196,10 @@ void thr_worker_tick(struct thr_worker *w)
     }
     thr_worker_enqueue_chain(w, ready.head);
     thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
-    thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, INJECTOR_BATCH));
+    /* As many as there is room for: more would overflow and go back. (An overflow makes room, so they get their turn.) */
+    uint32_t room = (THR_RING - thr_ring_count(&w->ring)) / 2;
+    thr_worker_enqueue_chain(
+        w, thr_injector_take(&w->rt->injector, room < INJECTOR_BATCH ? room : INJECTOR_BATCH));
     if (!w->alone && thr_ring_count(&w->ring) > 0)
         thr_idle_notify(w->rt,
                         w); /* for those that went round without a word: thr_worker_requeue() */

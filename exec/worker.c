@@ -297,7 +297,6 @@ int thr_worker_init(struct thr_worker *w, struct thr_runtime *rt, unsigned index
 {
     w->index = index;
     w->rt = rt;
-    w->tick_picks = THR_TICK_PICKS_MAX;
     w->picks_to_tick = THR_TICK_PICKS_MAX;
     w->to_sample = 1;
     thr_random_init(&w->random, index);

@@ -65,7 +65,7 @@ struct thr_worker {
     unsigned forks_turn;    /* picks for which spawned tasks go before the ring */
     unsigned batches_n;     /* so many batches were taken from the ring */
     unsigned picks_to_tick; /* until the clock is looked at */
-    unsigned tick_picks;    /* adapts so that this is every 50 us */
+    uint64_t tick_count;    /* how many tasks had been picked by then */
     uint64_t tick_ns;       /* when it was last looked at */
     uint64_t polled_ns;     /* when the outside world was */
     unsigned to_sample;     /* until a task's stay in the lane is measured */
