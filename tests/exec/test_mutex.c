@@ -31,7 +31,7 @@ static int lock_at_risk(void *arg)
         counter++;
         if (random_below(&random, 16) == 0)
             (void)thrum_yield(); /* with the lock: the others queue up */
-        atomic_fetch_add(&taken_n, 1);
+        atomic_fetch_add_explicit(&taken_n, 1, memory_order_relaxed);
         thrum_mutex_unlock(&mutex);
     }
     return 0;
@@ -102,6 +102,44 @@ static void a_waiter_is_passed_over_so_many_times_and_no_more(void **state)
 {
     (void)state;
     assert_runs(1, pass_it, NULL);
+}
+
+static char turns[4];
+static int turns_n; /* both guarded by mutex */
+
+static int take_turn(void *arg)
+{
+    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+    turns[turns_n++] = (char)(intptr_t)arg;
+    thrum_mutex_unlock(&mutex);
+    return 0;
+}
+
+/* The first is woken too late; it is still the first. */
+static int pass_the_first(void *arg)
+{
+    thrum_scope scope;
+    (void)arg;
+    mutex = (thrum_mutex)THRUM_MUTEX_INIT;
+    turns_n = 0;
+    EXPECT_IS(thrum_mutex_lock(&mutex), 0);
+    thrum_scope_open(&scope, NULL);
+    start(&scope, take_turn, (void *)'1');
+    start(&scope, take_turn, (void *)'2');
+    thrum_mutex_unlock(&mutex);
+    EXPECT(thrum_mutex_trylock(&mutex));
+    yields(4); /* it comes, and waits again */
+    EXPECT_IS(turns_n, 0);
+    thrum_mutex_unlock(&mutex);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    EXPECT(turns[0] == '1' && turns[1] == '2');
+    return 0;
+}
+
+static void who_was_woken_too_late_is_still_the_first(void **state)
+{
+    (void)state;
+    assert_runs(1, pass_the_first, NULL);
 }
 
 static atomic_bool enough;
@@ -305,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines_and_cancels_lose_no_lock),
         cmocka_unit_test(a_waiter_is_passed_over_so_many_times_and_no_more),
+        cmocka_unit_test(who_was_woken_too_late_is_still_the_first),
         cmocka_unit_test(hogs_keep_it_from_nobody),
         cmocka_unit_test(who_gives_up_leaves_the_next_a_waker),
         cmocka_unit_test(the_last_that_unlocks_may_free_it),

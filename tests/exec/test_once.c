@@ -5,21 +5,27 @@
 enum { TASKS = 50, ROUNDS = BY_BUILD(1000, 500, 100) };
 
 static thrum_once once;
+/* Counted relaxed, while it goes on: what orders the accesses to built must be the once. */
 static atomic_int inside, tries_n, successes_n;
 static int fail_n; /* so many tries fail; guarded by being inside */
 static int built;  /* what fn makes, read by all after it */
 
+static int add(atomic_int *n, int by)
+{
+    return atomic_fetch_add_explicit(n, by, memory_order_relaxed);
+}
+
 static int build(void *arg)
 {
     (void)arg;
-    EXPECT_IS(atomic_fetch_add(&inside, 1), 0);
-    int try = atomic_fetch_add(&tries_n, 1) + 1;
+    EXPECT_IS(add(&inside, 1), 0);
+    int try = add(&tries_n, 1) + 1;
     (void)thrum_yield();
     if (try > fail_n) {
         built++;
-        atomic_fetch_add(&successes_n, 1);
+        add(&successes_n, 1);
     }
-    atomic_fetch_sub(&inside, 1);
+    add(&inside, -1);
     return try > fail_n ? 7 : -EIO;
 }
 
@@ -41,7 +47,7 @@ static int need(void *arg)
     (void)arg;
     int err = thrum_once_run(&once, build, NULL);
     EXPECT(err == 0 || err == -EIO);
-    atomic_fetch_add(err ? &failed_n : &done_n, 1);
+    add(err ? &failed_n : &done_n, 1);
     if (!err)
         EXPECT_IS(built, 1);
     return 0;
@@ -85,13 +91,13 @@ static void after_a_failure_the_next_tries(void **state)
 static int build_or_be_taken_away(void *arg)
 {
     (void)arg;
-    EXPECT_IS(atomic_fetch_add(&inside, 1), 0);
+    EXPECT_IS(add(&inside, 1), 0);
     int err = thrum_yield();
     if (!err) {
         built++;
-        atomic_fetch_add(&successes_n, 1);
+        add(&successes_n, 1);
     }
-    atomic_fetch_sub(&inside, 1);
+    add(&inside, -1);
     return err;
 }
 
