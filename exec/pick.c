@@ -14,7 +14,7 @@ enum {
 
     /* Learning whether the lane is right for what is put there. */
     SAMPLE_EVERY = 64,
-    LAY_TOO_LONG_NS = 20 * 1000,
+    LAY_TOO_LONG_NS = 100 * 1000, /* a slice */
     PUBLISH_FIRST = 64,
     PUBLISH_MAX = 1 << 16,
 };
