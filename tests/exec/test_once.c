@@ -53,6 +53,18 @@ static int need(void *arg)
     return 0;
 }
 
+/* Asks without ever waiting in it. */
+static int look(void *arg)
+{
+    int err = 0;
+    (void)arg;
+    while (!err && !thrum_once_is_done(&once))
+        err = thrum_yield();
+    if (!err)
+        EXPECT_IS(built, 1);
+    return err;
+}
+
 static int crowd(void *arg)
 {
     int failures = (int)(intptr_t)arg;
@@ -62,6 +74,7 @@ static int crowd(void *arg)
         atomic_store(&failed_n, 0);
         atomic_store(&done_n, 0);
         thrum_scope_open(&scope, NULL);
+        spawn_n(&scope, 2, look, NULL);
         spawn_n(&scope, TASKS, need, NULL);
         EXPECT_IS(thrum_scope_close(&scope), 0);
         EXPECT_IS(atomic_load(&tries_n), failures + 1);
