@@ -12,6 +12,8 @@ static void publish(struct thr_worker *w, struct thr_call *call)
     struct thrum_task *caller = call->waiter.task;
     const struct thrum_timeout *limit = caller->limit;
     bool parked;
+    call->published = true;
+    thr_wait_open(caller, &call->waiter, false);
     thr_fence_light(); /* wait.h (D) */
     if (thr_load(&limit->scope->cancelled, THR_RELAXED)) {
         thr_wait_fire(caller, call->waiter.seq, THR_FIRED_CANCEL, &parked);
@@ -39,9 +41,8 @@ void thr_call_publish(struct thrum_task *task)
     }
 }
 
-enum thr_reason thr_call_enter(struct thrum_task *task, struct thr_call *call)
+enum thr_reason thr_call_finish(struct thr_call *call)
 {
-    thr_worker_enter(task);
     if (call->timed)
         thr_timer_disarm(&call->timer);
     enum thr_reason reason = thr_wait_finish();

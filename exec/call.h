@@ -7,12 +7,13 @@
  * all, the wait is published first, and all goes on as if the joiner had parked in the usual way.
  *
  * Invariants  Y1  a task that is `called` runs, and its `call` lies on the stack of its caller: a task in thrum_join() whose
- *                 wait is ARMED, whose context is saved, and which is in no queue.
+ *                 context is saved, and which is in no queue.
  *             Y2  a called task that suspends publishes its caller first, and that one's caller, and so on: only a chain
  *                 of which the last runs is unpublished. A child that runs on a called task's stack takes its place.
- *             Y3  cancelling finds the caller's wait ARMED (wait.h (D)) and leaves the task to be resumed by this worker: when
- *                 it publishes the wait, or when the called task ends. An enclosing deadline is armed when it is published:
- *                 a task that computes without suspending delays the joiner's time-out. */
+ *             Y3  the caller's wait is opened when it is published: until then no cancel and no deadline ends it, and a task
+ *                 that computes without suspending delays the joiner's time-out.
+ *             Y4  a called task that ends marks itself done without its lock: whoever looks meanwhile finds a joiner, and
+ *                 the joiner, the only one who may go on to free it, is the caller. */
 #ifndef THR_EXEC_CALL_H
 #define THR_EXEC_CALL_H
 
@@ -22,15 +23,14 @@
 struct thr_call {
     struct thr_waiter waiter;
     struct thr_timer timer;
-    bool timed; /* published with an enclosing deadline, which the timer has */
+    bool published; /* and so the wait is open; else the called task has ended */
+    bool timed;     /* published with an enclosing deadline, which the timer has */
 };
 
 /* Publishes the waits of all that wait for `task`, which is called and about to suspend. Context: its worker. */
 void thr_call_publish(struct thrum_task *task);
 
-/* Switches to the task, which is `called` already, and returns when it has ended or the call's wait is over.
- *
- * Returns: how the wait ended; of no meaning if the called task is done. Context: the caller, whose wait it is. */
-enum thr_reason thr_call_enter(struct thrum_task *task, struct thr_call *call);
+/* After the caller was resumed by its published wait: closes that. Returns: how it ended. Context: the caller. */
+enum thr_reason thr_call_finish(struct thr_call *call);
 
 #endif

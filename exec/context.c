@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The first instructions of a new context. Its call frame information says that there is no caller, and the frame
- * pointer is zero: debuggers and profilers end their walk here. */
+ * pointer is zero: debuggers and profilers end their walk here. It goes on by a jump, with the return address set by hand:
+ * thr_task_root() never returns, and a call that is never returned from would leave the processor's return predictor one
+ * off, so that each return of the next task is mispredicted. */
 #include "exec/context.h"
 
 #if defined(__x86_64__)
@@ -12,7 +14,10 @@ __asm__(".text\n"
         ".cfi_startproc\n"
         ".cfi_undefined rip\n"
         "xorl %ebp, %ebp\n"
-        "call thr_task_root\n"
+        "leaq 1f(%rip), %rax\n"
+        "pushq %rax\n"
+        "jmp thr_task_root\n"
+        "1:\n"
         "ud2\n"
         ".cfi_endproc\n"
         ".size thr_context_entry, . - thr_context_entry\n");
@@ -27,7 +32,9 @@ __asm__(".text\n"
         "hint #36\n"
         "mov x29, xzr\n"
         "mov x30, xzr\n"
-        "bl thr_task_root\n"
+        "adr x30, 1f\n"
+        "b thr_task_root\n"
+        "1:\n"
         "brk #1\n"
         ".cfi_endproc\n"
         ".size thr_context_entry, . - thr_context_entry\n");

@@ -43,7 +43,8 @@ int thr_runtime_task_new(struct thr_worker *w, struct thrum_task **out,
 void thr_task_plain(struct thrum_task *t)
 {
     t->in.plain.joiner = NULL;
-    t->in.plain.done = t->in.plain.detached = false;
+    t->in.plain.detached = false;
+    thr_store(&t->in.plain.done, 0, THR_RELAXED);
     thr_lock_init(&t->in.plain.lock);
 }
 
@@ -56,13 +57,17 @@ void thr_runtime_task_drop(struct thr_worker *w, struct thrum_task *task)
 static void plain_done(struct thr_worker *w, struct thrum_task *task, int result)
 {
     struct thr_wakeups out = {0};
-    thr_lock(&task->in.plain.lock);
     task->u.result = result;
-    task->in.plain.done = true;
+    if (task->called) { /* Y4: its caller goes on without being fired */
+        thr_store(&task->in.plain.done, 1, THR_RELEASE);
+        return;
+    }
+    thr_lock(&task->in.plain.lock);
+    thr_store(&task->in.plain.done, 1, THR_RELEASE);
     bool detached = task->in.plain.detached;
     struct thr_waiter *joiner = task->in.plain.joiner;
     task->in.plain.joiner = NULL;
-    if (joiner && !task->called) /* a caller goes on without being fired */
+    if (joiner)
         thr_waiter_fire(joiner, THR_FIRED_OK, &out);
     thr_unlock(&task->in.plain.lock); /* the joiner may free the record from here on */
     if (detached)
@@ -122,7 +127,12 @@ int thrum_spawn_at(thrum_site *site, thrum_task **out, thrum_fn *fn, void *arg,
     return 0;
 }
 
-/* Under task->in.plain.lock: waits until it is done, unless a deadline or cancel comes first. */
+static bool is_done(const struct thrum_task *task)
+{
+    return thr_load(&task->in.plain.done, THR_ACQUIRE);
+}
+
+/* Under its lock, which it releases: waits until the task is done, unless a deadline or cancel comes first. */
 static int await_done(struct thrum_task *task)
 {
     struct thr_waiter w;
@@ -132,23 +142,42 @@ static int await_done(struct thrum_task *task)
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
     thr_lock(&task->in.plain.lock);
     task->in.plain.joiner = NULL;
-    return task->in.plain.done ? 0 : thr_reason_error(reason); /* W5: done in time is done */
+    int err = is_done(task) ? 0 : thr_reason_error(reason); /* W5: done in time is done */
+    thr_unlock(&task->in.plain.lock);
+    return err;
 }
 
 /* The same for one that has not started: we enter it. */
 static int call_it(struct thrum_task *task)
 {
     struct thr_call call;
-    thr_wait_begin(&call.waiter, false);
-    call.timed = false;
+    call.waiter.task = thr_task_self();
+    call.published = call.timed = false;
     task->in.plain.joiner = &call.waiter;
     task->called = true;
     task->call = &call;
     thr_unlock(&task->in.plain.lock);
-    enum thr_reason reason = thr_call_enter(task, &call);
+    thr_worker_enter(task);
+    if (!call.published)
+        return 0;
+    enum thr_reason reason = thr_call_finish(&call);
     thr_lock(&task->in.plain.lock);
     task->in.plain.joiner = NULL;
-    return task->in.plain.done ? 0 : thr_reason_error(reason);
+    int err = is_done(task) ? 0 : thr_reason_error(reason);
+    thr_unlock(&task->in.plain.lock);
+    return err;
+}
+
+/* Under its lock, which it releases. */
+static int join_locked(struct thrum_task *task)
+{
+    int err = 0;
+    if (!task->in.plain.joiner && !is_done(task))
+        return thr_worker_may_enter(thr_worker_self(), task) ? call_it(task) : await_done(task);
+    if (task->in.plain.joiner)
+        err = -EBUSY;
+    thr_unlock(&task->in.plain.lock);
+    return err;
 }
 
 int thr_task_watch(struct thrum_task *task, struct thr_waiter *w)
@@ -157,7 +186,7 @@ int thr_task_watch(struct thrum_task *task, struct thr_waiter *w)
     thr_lock(&task->in.plain.lock);
     if (task->in.plain.joiner)
         err = -EBUSY;
-    else if (task->in.plain.done)
+    else if (is_done(task))
         err = -EALREADY;
     else
         task->in.plain.joiner = w;
@@ -177,27 +206,21 @@ int thrum_join(thrum_task *task, int *result)
 {
     if (task == thr_task_self())
         return -EDEADLK;
-    int err = 0;
     thr_lock(&task->in.plain.lock);
-    if (task->in.plain.joiner)
-        err = -EBUSY;
-    else if (!task->in.plain.done)
-        err = thr_worker_may_enter(thr_worker_self(), task) ? call_it(task) : await_done(task);
-    int value = task->in.plain.done ? (int)task->u.result : 0;
-    thr_unlock(&task->in.plain.lock);
+    int err = join_locked(task);
     if (err)
         return err;
     struct thr_worker *w = thr_worker_self();
-    thr_task_free(&w->rt->tasks, &w->tasks, task);
     if (result)
-        *result = value;
+        *result = (int)task->u.result;
+    thr_task_free(&w->rt->tasks, &w->tasks, task);
     return 0;
 }
 
 void thrum_detach(thrum_task *task)
 {
     thr_lock(&task->in.plain.lock);
-    bool done = task->in.plain.done;
+    bool done = is_done(task);
     task->in.plain.detached = true;
     thr_unlock(&task->in.plain.lock);
     struct thr_worker *w = thr_worker_self();
@@ -207,9 +230,5 @@ void thrum_detach(thrum_task *task)
 
 bool thrum_task_is_done(const thrum_task *task)
 {
-    struct thr_lock *lock = (struct thr_lock *)(uintptr_t)&task->in.plain.lock;
-    thr_lock(lock);
-    bool done = task->in.plain.done;
-    thr_unlock(lock);
-    return done;
+    return is_done(task);
 }

@@ -59,7 +59,8 @@ struct thrum_task {
         struct { /* THR_TASK_PLAIN; guarded by lock */
             struct thr_waiter *joiner;
             struct thr_lock lock;
-            bool done, detached;
+            bool detached;
+            thr_au8 done; /* written under lock, or while the task is called: call.h, Y4 */
         } plain;
     } in;
     const char *name;

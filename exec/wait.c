@@ -124,9 +124,8 @@ void thr_wakeups_run_some(struct thr_wakeups *out)
 
 /* ---- Waiting ---- */
 
-void thr_wait_begin(struct thr_waiter *w, bool shielded)
+void thr_wait_open(struct thrum_task *task, struct thr_waiter *w, bool shielded)
 {
-    struct thrum_task *task = thr_task_self();
     if (!task->listed)
         thr_scope_list_child(task);
     uint64_t seq = (thr_load(&task->wait, THR_RELAXED) >> THR_WAIT_SEQ_SHIFT) + 1;
@@ -134,6 +133,11 @@ void thr_wait_begin(struct thr_waiter *w, bool shielded)
     thr_store(&task->wait_scope, task->limit->scope, THR_RELAXED);
     uint64_t word = seq << THR_WAIT_SEQ_SHIFT | THR_WAIT_ARMED | (shielded ? THR_WAIT_SHIELDED : 0);
     thr_store(&task->wait, word, THR_RELEASE); /* (D); release: wait_scope */
+}
+
+void thr_wait_begin(struct thr_waiter *w, bool shielded)
+{
+    thr_wait_open(thr_task_self(), w, shielded);
 }
 
 void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first)

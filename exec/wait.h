@@ -72,6 +72,9 @@ struct thr_wakeups {
  * Context: task. */
 void thr_wait_begin(struct thr_waiter *w, bool shielded);
 
+/* The same for a task that is quiet, by the worker that holds it (call.h). */
+void thr_wait_open(struct thrum_task *task, struct thr_waiter *w, bool shielded);
+
 /* A further waiter of the wait that `first` belongs to, with the same `choice`. Context: task. */
 void thr_wait_add(struct thr_waiter *w, const struct thr_waiter *first);
 

@@ -149,13 +149,14 @@ static THR_NOINLINE struct thrum_task *run_current(void)
     return caller;
 }
 
-static THR_NOINLINE void leave_for_good(struct thr_worker *w, struct thr_stack *stack,
-                                        struct thrum_task *to)
+/* Inlined for the same reason as thr_context_entry() jumps. */
+static inline __attribute__((always_inline)) void
+leave_for_good(struct thr_worker *w, struct thr_stack *stack, struct thrum_task *to)
 {
     struct thr_context nowhere;
     w->after = THR_AFTER_END;
     w->after_stack = stack;
-    thr_tsan_leave_frames(2); /* this function and thr_task_root() */
+    thr_tsan_leave_frames(1); /* thr_task_root() */
     switch_to(w, &nowhere, to, true);
 }
 
