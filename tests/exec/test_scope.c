@@ -2,8 +2,8 @@
 /* Scopes: no task outlives its scope, a failure or cancel reaches all that is below, and stops at a shield. */
 #include "running.h"
 
-#include <thrum/gather.h>
 #include <thrum/chan.h>
+#include <thrum/gather.h>
 #include <thrum/sync.h>
 
 enum { ROUNDS = BY_BUILD(2000, 500, 200) };
