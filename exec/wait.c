@@ -240,26 +240,33 @@ void thr_waitlist_push(struct thr_waitlist *l, struct thr_waiter *w)
     w->linked = true;
 }
 
+/* The first one's `prev` is never read: so taking it off does not touch the second, which lies on another stack. */
 void thr_waitlist_remove(struct thr_waitlist *l, struct thr_waiter *w)
 {
     if (!w->linked)
         return;
-    if (w->prev)
-        w->prev->next = w->next;
-    else
+    if (l->head == w)
         l->head = w->next;
-    if (w->next)
-        w->next->prev = w->prev;
     else
-        l->tail = w->prev;
+        w->prev->next = w->next;
+    if (l->tail == w)
+        l->tail = l->head ? w->prev : NULL;
+    else if (l->head != w->next)
+        w->next->prev = w->prev;
     w->linked = false;
 }
 
 struct thr_waiter *thr_waitlist_pop(struct thr_waitlist *l)
 {
     struct thr_waiter *w = l->head;
-    if (w)
-        thr_waitlist_remove(l, w);
+    if (!w)
+        return NULL;
+    l->head = w->next;
+    if (w->next)
+        __builtin_prefetch(w->next); /* the next pop's */
+    else
+        l->tail = NULL;
+    w->linked = false;
     return w;
 }
 
