@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <thrum/thrum.h>
 
-static thrum_local request_name = THRUM_LOCAL_INIT_TO("nobody's");
+static char nobodys[] = "nobody's", alices[] = "alice's", bobs[] = "bob's";
+static char account[] = "account", address[] = "address";
+
+static thrum_local request_name = THRUM_LOCAL_INIT_TO(nobodys);
 
 static void __attribute__((format(printf, 1, 2))) log_line(const char *format, ...)
 {
@@ -34,9 +37,9 @@ static int serve(void *arg)
     thrum_local_bind(&binding, &request_name, arg);
     log_line("begins");
     thrum_scope_open(&scope, NULL); /* its tasks inherit what is bound here */
-    int err = thrum_scope_spawn(&scope, look_up, "account");
+    int err = thrum_scope_spawn(&scope, look_up, account);
     if (!err)
-        err = thrum_scope_spawn(&scope, look_up, "address");
+        err = thrum_scope_spawn(&scope, look_up, address);
     int closed = thrum_scope_close(&scope);
     log_line("ends");
     thrum_local_unbind(&binding);
@@ -45,10 +48,9 @@ static int serve(void *arg)
 
 static int app(void *arg)
 {
-    static char alice[] = "alice's", bob[] = "bob's";
     (void)arg;
     log_line("log line");
-    thrum_call calls[] = {{serve, alice, 0}, {serve, bob, 0}};
+    thrum_call calls[] = {{.fn = serve, .arg = alices}, {.fn = serve, .arg = bobs}};
     return thrum_gather(calls, 2);
 }
 

@@ -5,8 +5,8 @@
  *     static thrum_local request_id = THRUM_LOCAL_INIT;
  *
  *     thrum_local_binding binding;
- *     thrum_local_bind(&binding, &request_id, "42");
- *     serve(request);                    // thrum_local_get(&request_id) is "42" here and in the scopes that it opens
+ *     thrum_local_bind(&binding, &request_id, request->id);
+ *     serve(request);                    // thrum_local_get(&request_id) is its id here and in the scopes that it opens
  *     thrum_local_unbind(&binding);
  *
  * A task sees its own bindings, innermost first, then those in force where the scope it was spawned into was opened.

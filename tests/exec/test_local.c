@@ -151,7 +151,7 @@ static int inherit_or_not(void *arg)
     EXPECT_IS(thrum_spawn(&loose, expect_one, NULL, NULL), 0); /* outlives all scopes: nothing */
     EXPECT_IS(thrum_join(loose, &result), 0);
     EXPECT_IS(result, 0);
-    thrum_call calls[] = {{expect_one, words[0], -1}, {expect_one, words[0], -1}};
+    thrum_call calls[] = {{.fn = expect_one, .arg = words[0]}, {.fn = expect_one, .arg = words[0]}};
     EXPECT_IS(thrum_gather(calls, 2), 0);
     EXPECT_IS(thrum_scope_close(&scope), 0);
     thrum_local_unbind(&before);
