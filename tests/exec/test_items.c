@@ -4,7 +4,7 @@
 
 #include "exec/items.h"
 
-enum { STEPS = BY_BUILD(200000, 60000, 40000), MODEL = 5000 };
+enum { STEPS = BY_BUILD(20000, 10000, 10000), MODEL = 1500 };
 
 struct model {
     uint32_t at[MODEL];
@@ -60,7 +60,7 @@ static void use_at_random(size_t bytes, size_t reserve, unsigned first_percent)
     m.n = 0;
     assert_int_equal(thr_items_init(&it, bytes, reserve), 0);
     for (uint32_t step = 0; step < STEPS; step++) {
-        uint32_t pushes = step / 4096 % 2 ? 30 : 70; /* of 100 */
+        uint32_t pushes = step / 2048 % 2 ? 30 : 70; /* of 100 */
         size_t max = reserve ? reserve : MODEL;
         if (m.n < max && (m.n == 0 || random_below(&random, 100) < pushes)) {
             bool room = reserve == 0 || thr_items_room(&it); /* reserved: without asking for more */
@@ -71,7 +71,7 @@ static void use_at_random(size_t bytes, size_t reserve, unsigned first_percent)
                 (void)thr_items_room(&it); /* a room that is not used disturbs nothing */
             drop(&it, &m, random_below(&random, 100) < first_percent);
         }
-        if (step % 1024 == 0)
+        if (step % 2000 == 0)
             for (size_t i = 0; i < m.n; i++)
                 assert_true(is_filled(thr_items_at(&it, i), bytes, m.at[i]));
     }
