@@ -39,3 +39,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size thr_context_entry, . - thr_context_entry\n");
 #endif
+
+void thr_context_entry(void);
+
+const struct thr_context thr_context_fresh = {.pc = (void *)thr_context_entry};

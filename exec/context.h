@@ -23,16 +23,15 @@ struct thr_context {
     void *base; /* rbx, x19 */
 };
 
-/* Where a new context starts: clears the frame pointer, so that unwinding ends here, and calls thr_task_root(). */
-void thr_context_entry(void);
+/* A context that starts where each begins: there the frame pointer is cleared, so that unwinding ends, and thr_task_root()
+ * entered. A C object, not the assembly's label itself: link-time optimisation does not see labels. */
+extern const struct thr_context thr_context_fresh;
 
-/* Makes a context that starts at thr_context_entry() on the stack whose upper end is top. */
+/* Makes a context that starts on the stack whose upper end is top. */
 static inline void thr_context_init(struct thr_context *c, void *top)
 {
-    c->pc = (void *)(uintptr_t)thr_context_entry;
+    *c = thr_context_fresh;
     c->sp = (void *)((uintptr_t)top & ~(uintptr_t)15);
-    c->fp = NULL;
-    c->base = NULL;
 }
 
 #if defined(__x86_64__)
