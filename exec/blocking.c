@@ -133,7 +133,8 @@ static int start_thread(struct thr_blocking *b)
 /* Under the mutex: restores B4. Returns: 0, or why that is not possible. */
 static int call_thread(struct thr_blocking *b)
 {
-    if (b->busy_n + (b->reserve != NULL) > b->limit)
+    unsigned coming = b->busy_n - b->running_n;
+    if (coming >= b->queued_n || b->busy_n + (b->reserve != NULL) > b->limit)
         return 0;
     struct thr_blocking_thread *t = b->idle;
     if (!t)
@@ -154,8 +155,7 @@ static struct thr_blocking_job *take(struct thr_blocking *b)
     b->running_n++;
     job->state = JOB_RUNNING;
     queue_remove(b, job);
-    if (b->head)
-        (void)call_thread(b); /* if that is not possible, the next to take a job tries again */
+    (void)call_thread(b); /* if that is not possible, the next to take a job tries again */
     return job;
 }
 

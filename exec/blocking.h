@@ -10,9 +10,10 @@
  *                 it looks, and leaves only with a job that is done or that it has taken off the queue itself.
  *             B3  running_n <= limit; nobody takes a job at the limit. soft <= limit, and more only while jobs are queued
  *                 or that many still run.
- *             B4  while jobs are queued busy_n + reserve > limit: with B3, either somebody is on its way or the reserve
- *                 watches. (Not while threads cannot be started, or the most there may be run.) Whoever queues a job, or
- *                 takes one and leaves others, restores this by calling a thread.
+ *             B4  while jobs are queued as many threads are on their way, or busy_n + reserve > limit: then, with B3, one is
+ *                 on its way or the reserve watches. (Not while threads cannot be started, or the most there may be run.)
+ *                 Whoever queues a job, or takes one, restores this by calling a thread. No more are called: so there
+ *                 are never more threads than jobs were queued or running at once, and the reserve.
  * Progress    The reserve exists only while jobs are queued and `limit` threads run. If none of those finishes within
  *             STALL_NS they may well be waiting for what is queued: the limit is raised by one, the reserve takes the oldest
  *             job, and the next thread is called to be the reserve. So of jobs that wait for one another without

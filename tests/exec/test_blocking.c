@@ -111,6 +111,34 @@ static void calls_in_a_row_need_one_thread(void **state)
     assert_runs_with(*n, 0, one_call_after_the_other);
 }
 
+static int calls_in_a_row(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < CALLS / 100; i++)
+        EXPECT_IS(thrum_blocking(add_one, (void *)(intptr_t)i), i + 1);
+    return 0;
+}
+
+static int a_few_at_once(void *arg)
+{
+    enum { FEW = 7 };
+    thrum_scope scope;
+    (void)arg;
+    thrum_scope_open(&scope, NULL);
+    for (int i = 0; i < FEW; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, calls_in_a_row, NULL), 0);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    EXPECT(stats().threads <= FEW);
+    return 0;
+}
+
+static void there_are_no_more_threads_than_calls_at_once(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    assert_runs_with(*n, 0, a_few_at_once);
+}
+
 /* ---- Outside tasks ---- */
 
 static int is_on_thread(void *arg)
@@ -531,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_gives_its_result_back),
         cmocka_unit_test(calls_in_a_row_need_one_thread),
+        cmocka_unit_test(there_are_no_more_threads_than_calls_at_once),
         cmocka_unit_test(outside_a_task_it_is_a_plain_call),
         cmocka_unit_test(a_queued_call_can_be_called_off),
         cmocka_unit_test(a_running_call_is_awaited),
