@@ -222,7 +222,7 @@ static struct thr_timer *timer(const struct bench *b, size_t i)
 static uint64_t random_below(struct bench *b, uint64_t n)
 {
     b->random = b->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (b->random >> 31) % n;
+    return n ? (b->random >> 31) % n : 0;
 }
 
 static void arm(const struct bench *b, struct thr_timer *t, uint64_t timeout_ns)

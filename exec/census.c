@@ -32,7 +32,7 @@ static struct row rows[ROWS]; /* by the site's number */
 /* ---- Measuring ---- */
 
 /* The lowest word in [from, to) that is not zero, or to. */
-static uintptr_t *lowest_set(uintptr_t *from, uintptr_t *to)
+static uintptr_t *lowest_set(uintptr_t *from, const uintptr_t *to)
 {
     while (from < to && *from == 0)
         from++;
@@ -61,9 +61,10 @@ static THR_NOINLINE char *lowest_used(char *bottom, char *end, size_t page)
 }
 
 /* Not memset(): nothing may be called whose frame lies in what is cleared. */
-static void clear(char *from, char *to)
+static void clear(char *from, const char *to)
 {
-    for (volatile uintptr_t *p = (volatile uintptr_t *)(void *)from; (char *)(uintptr_t)p < to; p++)
+    for (volatile uintptr_t *p = (volatile uintptr_t *)(void *)from;
+         (const char *)(uintptr_t)p < to; p++)
         *p = 0;
 }
 

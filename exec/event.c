@@ -5,7 +5,6 @@
  * Invariants  E1  a set that finds waiters sets SET and fires all of them under the lock, once and for all: a clear that
  *                 comes in between stays, and who comes to wait after that clear is not fired by this set. */
 #include "exec/event.h"
-#include "exec/running.h"
 
 #include "exec/running.h"
 #include "exec/waitq.h"

@@ -146,7 +146,7 @@ static int await_one(thrum_completion *c)
 {
     struct thr_waiter w;
     thr_wait_begin(&w, false);
-    c->waiter = &w;
+    c->waiter = &w; /* cppcheck-suppress autoVariables ; it is taken back below */
     thr_unlock(lock_of(c));
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
     thr_lock(lock_of(c));

@@ -104,7 +104,8 @@ static bool guard_one(char *at)
 }
 
 /* Only once single ones are known to work: then what the call reports can be believed. */
-static bool guard_many(char *first, size_t stride, size_t n)
+static bool guard_many(char *first, /* NOLINT(readability-non-const-parameter): it is advised on */
+                       size_t stride, size_t n)
 {
     struct iovec ranges[THR_GUARD_BATCH];
     if (n < 2 || thr_load(&guard_install, THR_RELAXED) != WORKS ||

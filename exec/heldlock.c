@@ -2,6 +2,8 @@
 /* Compiled in debug builds alone: heldlock.h. */
 #include "exec/heldlock.h"
 
+#ifdef THR_DEBUG_LOCKS /* else it is not compiled at all; checkers of source files come by without it */
+
 #include "exec/atomic.h"
 #include "exec/site.h"
 #include "exec/task.h"
@@ -269,3 +271,5 @@ ACQUIRE(MTX_LOCK, mtx_lock, mtx_t)
 ACQUIRE(MTX_TRYLOCK, mtx_trylock, mtx_t)
 ACQUIRE_UNTIL(MTX_TIMEDLOCK, mtx_timedlock, mtx_t)
 RELEASE(MTX_UNLOCK, mtx_unlock, mtx_t)
+
+#endif

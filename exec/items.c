@@ -49,7 +49,7 @@ static int reserve_chunks(struct thr_items *it, size_t items)
         void *chunk = malloc(chunk_bytes(it));
         if (!chunk)
             return -ENOMEM;
-        keep_spare(it, chunk);
+        free(keep_spare(it, chunk)); /* it is kept: there is no limit yet */
     }
     return 0;
 }

@@ -155,7 +155,7 @@ static int call_it(struct thrum_task *task)
     call.published = call.timed = false;
     task->in.plain.joiner = &call.waiter;
     task->called = true;
-    task->call = &call;
+    task->call = &call; /* cppcheck-suppress autoVariables ; nobody has it when this returns */
     thr_unlock(&task->in.plain.lock);
     thr_worker_enter(task);
     if (!call.published)

@@ -92,8 +92,10 @@ static void unhold(struct thr_stack_pool *p, struct thr_stack_region *r)
         dirty_n += s->dirty;
     }
     thr_lock(&p->lock);
-    last->next = r->free;
-    r->free = first;
+    if (last) {
+        last->next = r->free;
+        r->free = first;
+    }
     r->trimmed = false;
     r->free_n += n;
     r->dirty_n += dirty_n;

@@ -16,10 +16,11 @@
  *              W3  from ARMED to PARKED: by the worker that switched away from the task, after its context was saved. If
  *                  that fails the wait was fired meanwhile, and that worker makes the task runnable; else the one who
  *                  fires it does (it saw PARKED). So a task is queued exactly once a wait.
- *              W4  a waiter (it lies on the waiting task's stack) is touched by others only under its object's lock and
- *                  while linked. After parking the task unlinks all its waiters, under those locks, before its frame
- *                  goes: thus nobody is left who could touch it. What the firing side writes for the waiter (an item, a
- *                  count) it writes under that lock: the waiter has it again before it looks.
+ *              W4  a waiter (it lies on the waiting task's stack) is touched by others only under its object's lock. The
+ *                  firing side pops it first and fires it last: of a wait that it ended it touches nothing after that,
+ *                  unless its object says how the woken task awaits it (chan.h, N3 and N4; waitq.h). So a task that
+ *                  its object woke has nothing to unlink there; after a timer or cancel it unlinks its waiter under
+ *                  the lock, if it still is linked, and then nobody is left who could touch it.
  *              W5  a timer or cancel that fires changes nothing of the object: no item, permit or lock is lost with it.
  *                  If the object's side fired, the call is a success, whatever deadline passed meanwhile.
  *              W6  a shielded wait is not fired by cancel, nor bounded by the enclosing deadlines.

@@ -8,7 +8,7 @@
  * Invariants  K1  `current`, `after`, the budget and the caches belong to the thread; code of a task reaches them through
  *                 thr_worker_self(), anew after each call that may suspend.
  *             K2  a task is made visible to other workers only after it was switched away from (by `after`).
- *             K3  fairness: see pick() in worker.c for the bound and the rules that give it. */
+ *             K3  fairness: see thr_worker_pick_more() in pick.c for the bound and the rules that give it. */
 #ifndef THR_EXEC_WORKER_H
 #define THR_EXEC_WORKER_H
 

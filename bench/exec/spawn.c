@@ -77,6 +77,7 @@ struct fib {
     uint64_t result; /* filled in */
 };
 
+/* NOLINTNEXTLINE(misc-no-recursion): it is what is measured */
 static int fib_by_spawn(void *arg)
 {
     struct fib *f = arg;
@@ -116,6 +117,7 @@ void bench_fib_spawn(struct bench *b)
 }
 
 /* The number is the argument, and the result what the function returns: an int has room up to fib(46). */
+/* NOLINTNEXTLINE(misc-no-recursion): as above */
 static int fib_by_fork(void *arg)
 {
     uintptr_t n = (uintptr_t)arg;

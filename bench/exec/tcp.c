@@ -66,7 +66,8 @@ static void net_open(struct net *net, size_t conns_n)
 {
     thrum_addr addr;
     allow_descriptors();
-    *net = (struct net){.conns = bench_alloc(conns_n, sizeof(*net->conns)), .conns_n = conns_n};
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+    *net = (struct net){.conns = bench_alloc(conns_n, sizeof(net->conns[0])), .conns_n = conns_n};
     thrum_scope_open(&net->scope, NULL);
     BENCH_MUST(thrum_addr_parse(&addr, "127.0.0.1", 0));
     BENCH_MUST(thrum_tcp_listen(&net->server.listener, &addr, NULL));

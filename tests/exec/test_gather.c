@@ -302,7 +302,7 @@ static int storm(void *arg)
     thrum_call calls[CALLS];
     for (int round = 0; round < BY_BUILD(100, 20, 20); round++) {
         for (int i = 0; i < CALLS; i++) {
-            seeds[i] = (uint64_t)(round * CALLS + i);
+            seeds[i] = (uint64_t)round * CALLS + (uint64_t)i;
             calls[i] = (thrum_call){.fn = inner, .arg = &seeds[i]};
         }
         thrum_timeout limit;

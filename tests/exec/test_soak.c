@@ -126,7 +126,8 @@ static void wait_for_change(uint64_t *seed)
     thrum_mutex_unlock(&all.lock[0]); /* it is held again, however the wait ended */
 }
 
-static void wait_for_bell(uint64_t *seed)
+static void
+wait_for_bell(uint64_t *seed) /* NOLINT(readability-non-const-parameter): one of a table */
 {
     (void)seed;
     EXPECT(fine(thrum_event_wait(&all.bell)));
@@ -296,7 +297,7 @@ static void spawn_and_join(uint64_t *seed, unsigned depth)
         thrum_detach(task);
 }
 
-static void breathe(uint64_t *seed)
+static void breathe(uint64_t *seed) /* NOLINT(readability-non-const-parameter): one of a table */
 {
     (void)seed;
     (void)thrum_yield();
