@@ -62,7 +62,7 @@ static int app(void *arg)
     struct pipeline p = {.numbers = THRUM_CHAN_INIT(numbers),
                          .squares = THRUM_CHAN_INIT(squares),
                          .squarers = THRUM_LATCH_INIT(SQUARERS)};
-    thrum_fn *stages[] = {count, square, square, square, close_squares, add};
+    static thrum_fn *const stages[] = {count, square, square, square, close_squares, add};
     thrum_scope scope;
     int err = 0;
     (void)arg;
