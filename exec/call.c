@@ -12,8 +12,6 @@ static void publish(struct thr_worker *w, struct thr_call *call)
     struct thrum_task *caller = call->waiter.task;
     const struct thrum_timeout *limit = caller->limit;
     bool parked;
-    call->published = true;
-    thr_wait_open(caller, &call->waiter, false);
     thr_fence_light(); /* wait.h (D) */
     if (thr_load(&limit->scope->cancelled, THR_RELAXED)) {
         thr_wait_fire(caller, call->waiter.seq, THR_FIRED_CANCEL, &parked);
@@ -27,15 +25,26 @@ static void publish(struct thr_worker *w, struct thr_call *call)
         thr_worker_enqueue(w, caller);
 }
 
+/* Opens the waits of the chain, from the called task outwards: nobody queues a task by them as long as it is not parked. */
+static void open_all(struct thr_call *innermost)
+{
+    for (struct thr_call *call = innermost; call; call = call->outer) {
+        struct thrum_task *caller = call->waiter.task;
+        call->outer = caller->called ? caller->call : NULL;
+        caller->called = false;
+        call->published = true;
+        thr_wait_open(caller, &call->waiter, false);
+    }
+}
+
 void thr_call_publish(struct thrum_task *task)
 {
     struct thr_worker *w = thr_worker_self();
     struct thr_call *call = task->call;
     task->called = false;
+    open_all(call);
     while (call) {
-        struct thrum_task *caller = call->waiter.task;
-        struct thr_call *outer = caller->called ? caller->call : NULL;
-        caller->called = false;
+        struct thr_call *outer = call->outer;
         publish(w, call); /* from here on the caller may run elsewhere, and be gone */
         call = outer;
     }

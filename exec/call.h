@@ -9,7 +9,8 @@
  * Invariants  Y1  a task that is `called` runs, and its `call` lies on the stack of its caller: a task in thrum_join() whose
  *                 context is saved, and which is in no queue.
  *             Y2  a called task that suspends publishes its caller first, and that one's caller, and so on: only a chain
- *                 of which the last runs is unpublished. A child that runs on a called task's stack takes its place.
+ *                 of which the last runs is unpublished. All waits of the chain are opened before the first caller can
+ *                 be resumed: it may end at once, elsewhere, and fires its own caller's. A child that runs on a called task's stack takes its place.
  *             Y3  the caller's wait is opened when it is published: until then no cancel and no deadline ends it, and a task
  *                 that computes without suspending delays the joiner's time-out.
  *             Y4  a called task that ends marks itself done without its lock: whoever looks meanwhile finds a joiner, and
@@ -23,8 +24,9 @@
 struct thr_call {
     struct thr_waiter waiter;
     struct thr_timer timer;
-    bool published; /* and so the wait is open; else the called task has ended */
-    bool timed;     /* published with an enclosing deadline, which the timer has */
+    struct thr_call *outer; /* set when it is published: that of the caller's own caller, or NULL */
+    bool published;         /* and so the wait is open; else the called task has ended */
+    bool timed;             /* published with an enclosing deadline, which the timer has */
 };
 
 /* Publishes the waits of all that wait for `task`, which is called and about to suspend. Context: its worker. */
