@@ -20,7 +20,10 @@ enum {
     USUAL_MAX_NS = 1000 * 1000, /* so that a few short idle times outweigh a long one */
     SPINS_A_LOOK = 64,          /* between two looks at the clock */
     SPIN_POLL_NS = 10 * 1000,   /* between two looks at I/O */
-    NO_SPIN = 1000,             /* times, once the core was taken away */
+    SLEEP_MIN_NS =
+        50 *
+        1000, /* for a timer: sleeping and waking cost 5 us, and the next timers may come along */
+    NO_SPIN = 1000, /* times, once the core was taken away */
 };
 
 static thr_au64 *mask_word(struct thr_runtime *rt, unsigned index)
@@ -270,6 +273,8 @@ static void fall_asleep(struct thr_worker *w, uint64_t now, uint64_t next,
 {
     uint32_t spinning = BELL_SPINNING;
     uint64_t timeout = next == THRUM_NEVER ? THRUM_NEVER : next > now ? next - now : 0;
+    if (timeout < SLEEP_MIN_NS && timeout > 0)
+        timeout = SLEEP_MIN_NS;
     bool standby = standby_begin(w->rt);
     if (standby && timeout > STANDBY_NS)
         timeout = STANDBY_NS;
@@ -323,9 +328,10 @@ void thr_idle_sleep(struct thr_worker *w)
     lie_down(w);
     if (!work_anywhere(w->rt))
         rest(w, from, &ready);
+    bool rung = was_rung(w) || ready.head;
     get_up(w);
     uint64_t now = thr_clock_now();
-    learn(w, now - from);
+    learn(w, rung ? now - from : USUAL_MAX_NS); /* spinning does not make timers come sooner */
     w->tick_ns = w->polled_ns = now;
     w->tick_count = thr_load(&w->counts.picks, THR_RELAXED);
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
