@@ -165,13 +165,6 @@ int thr_chan_recv_now(struct thr_chan *ch, void *item, struct thr_chan_after *af
 
 /* ---- With and without waiting ---- */
 
-/* The receiver that fired this sender's wait is done with its item when this returns (N4). */
-static inline void settle_sender(struct thr_waiter *w)
-{
-    while (THR_UNLIKELY(!thr_load(&w->settled, THR_ACQUIRE))) /* (F) */
-        thr_cpu_yield(); /* a few instructions, unless that one has just lost its core */
-}
-
 /* The sender that fired this receiver's wait, or who closed the channel, is out of it when this returns (N3). */
 static inline void settle_receiver(struct thr_chan *ch)
 {
@@ -191,7 +184,7 @@ static THR_NOINLINE int wait_in(struct thr_chan *ch, struct thr_waitlist *l, voi
     thr_unlock(&ch->lock);
     enum thr_reason reason = thr_wait_park(THRUM_NEVER);
     if (reason == THR_FIRED_OK && l == &ch->senders) {
-        settle_sender(&w);
+        thr_chan_settle_sender(&w);
     } else if (reason == THR_FIRED_OK || reason == THR_FIRED_CLOSED) {
         settle_receiver(ch);
     } else {

@@ -77,6 +77,13 @@ static inline void thr_chan_after_run(struct thr_chan_after *after)
 int thr_chan_send_now(struct thr_chan *ch, const void *item, struct thr_chan_after *after);
 int thr_chan_recv_now(struct thr_chan *ch, void *item, struct thr_chan_after *after);
 
+/* The receiver that fired this sender's wait is done with its item when this returns (N4). */
+static inline void thr_chan_settle_sender(const struct thr_waiter *w)
+{
+    while (!thr_load(&w->settled, THR_ACQUIRE)) /* (F) */
+        thr_cpu_yield(); /* a few instructions, unless that one has just lost its core */
+}
+
 /* ---- Chunks: chan_chunks.c ---- */
 
 /* Makes write != end: takes the spare chunk, or allocates one, for which it releases the lock and takes it again.

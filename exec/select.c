@@ -231,20 +231,32 @@ static enum step link_case(struct selection *s, thrum_case *c)
 
 /* ---- Step 4 ---- */
 
-static void unlink_case(thrum_case *c)
+/* linked: link_case() said so. fired: the channel's side ended the wait by this case. Then a sender does not look at the
+ * channel again, nor does a case that was never linked: whoever received the item may have freed it (chan.h, N4). */
+static void leave_channel(thrum_case *c, bool linked, bool fired)
 {
     struct thr_waiter *w = &state_of(c)->waiter;
-    struct thr_chan *ch;
-    switch (c->kind) {
-    case THRUM_CASE_RECV:
-    case THRUM_CASE_SEND:
-        ch = thr_chan_of(c->chan);
+    struct thr_chan *ch = thr_chan_of(c->chan);
+    if (fired && c->kind == THRUM_CASE_SEND) {
+        thr_chan_settle_sender(w);
+    } else if (linked) {
         thr_lock(&ch->lock);
         thr_waitlist_remove(side_of(ch, c), w);
         thr_unlock(&ch->lock);
+    }
+}
+
+static void leave_case(thrum_case *c, bool linked, bool fired)
+{
+    struct thr_waiter *w = &state_of(c)->waiter;
+    switch (c->kind) {
+    case THRUM_CASE_RECV:
+    case THRUM_CASE_SEND:
+        leave_channel(c, linked, fired);
         break;
     case THRUM_CASE_EVENT:
-        thr_event_unlink(c->event, w);
+        thr_event_unlink(c->event,
+                         w); /* also if it was not linked: whoever set it is out of it then */
         break;
     case THRUM_CASE_JOIN:
         thr_task_unwatch(c->task, w);
@@ -254,18 +266,19 @@ static void unlink_case(thrum_case *c)
     }
 }
 
-/* Unlinks all of the first n, also the chosen one: an event's setter is out of it then.
+/* Leaves the first n cases, the last of which is linked or not.
  *
- * Returns: the index of the one that was chosen. */
-static int unlink_all(struct selection *s, size_t n)
+ * Returns: the index of the one that was chosen, -1 if there is none. */
+static int leave_all(struct selection *s, size_t n, bool last_linked, enum thr_reason reason)
 {
     const struct thr_waiter *chosen = thr_load(&s->choice, THR_RELAXED);
     int which = -1;
     for (size_t i = 0; i < n; i++) {
-        if (can_happen(&s->cases[i]))
-            unlink_case(&s->cases[i]);
-        if (&state_of(&s->cases[i])->waiter == chosen)
+        bool is_chosen = &state_of(&s->cases[i])->waiter == chosen;
+        if (is_chosen)
             which = (int)i;
+        if (can_happen(&s->cases[i]))
+            leave_case(&s->cases[i], last_linked || i + 1 < n, is_chosen && reason == THR_FIRED_OK);
     }
     return which;
 }
@@ -284,7 +297,7 @@ static int wait_for_any(struct selection *s, uint64_t deadline_ns)
     if (step == BUSY)
         busy = thr_wait_fire(s->wait.task, s->wait.seq, THR_FIRED_CANCEL, &parked);
     enum thr_reason reason = thr_wait_park(deadline_ns);
-    int which = unlink_all(s, linked_n);
+    int which = leave_all(s, linked_n, step == LINKED, reason);
     if (step == HAPPENED)
         return which;
     if (step == IN_VAIN || busy)

@@ -321,6 +321,53 @@ static void unbounded_channels_take_at_once(void **state)
     assert_runs(1, unbounded_sends, NULL);
 }
 
+/* ---- The end of a channel ---- */
+
+static int send_last(void *arg)
+{
+    thrum_chan never = THRUM_CHAN_UNBUFFERED_INIT(int);
+    int in, out = 9;
+    thrum_case cases[] = {THRUM_RECV(&never, &in), THRUM_SEND(arg, &out), THRUM_RECV(&never, &in)};
+    EXPECT_IS(thrum_select(cases, 3, THRUM_NEVER), 1);
+    EXPECT_IS(cases[1].result, 0);
+    return 0;
+}
+
+/* Who has received the last item frees the channel, while the select that sent it is on its way out. */
+static int last_items(void *arg)
+{
+    thrum_scope scope;
+    (void)arg;
+    thrum_scope_open(&scope, NULL);
+    for (int i = 0; i < MANY; i++) {
+        thrum_chan *ch;
+        int item = 0;
+        EXPECT_IS(thrum_chan_new(&ch, sizeof(int), 0), 0);
+        EXPECT_IS(thrum_scope_spawn(&scope, send_last, ch), 0);
+        if (i % 2) {
+            EXPECT_IS(thrum_chan_recv(ch, &item), 0);
+        } else {
+            thrum_case recv = THRUM_RECV(ch, &item);
+            EXPECT_IS(thrum_select(&recv, 1, THRUM_NEVER), 0);
+        }
+        EXPECT_IS(item, 9);
+        memset(ch, 0xEE,
+               sizeof(*ch)); /* who locks it now waits for ever; sanitizers see it freed */
+        if (i % 8 == 0)
+            (void)thrum_yield();
+        memset(ch, 0, sizeof(*ch));
+        thrum_chan_free(ch);
+    }
+    return thrum_scope_close(&scope);
+}
+
+static void the_last_receiver_may_free_a_channel(void **state)
+{
+    (void)state;
+    FOR_WORKERS(n)
+    assert_runs(*n, last_items, NULL);
+}
+
 /* ---- Selects that face each other ---- */
 
 enum { PAIRS = 4, EXCHANGES = BY_BUILD(20000, 3000, 500) };
@@ -394,6 +441,7 @@ int main(void)
         cmocka_unit_test(each_ready_case_is_as_likely),
         cmocka_unit_test(a_select_does_not_meet_itself),
         cmocka_unit_test(unbounded_channels_take_at_once),
+        cmocka_unit_test(the_last_receiver_may_free_a_channel),
         cmocka_unit_test(selects_that_face_each_other_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
