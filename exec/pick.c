@@ -10,6 +10,7 @@ enum {
     TICK_NS = 50 * 1000,       /* the clock is looked at about so often */
     POLL_EVERY_NS = 50 * 1000, /* and the outside world */
     INJECTOR_BATCH = 128,
+    INJECTOR_SHARE_MIN = 16,
     FORKS_TURN_MAX = 128, /* tasks that a spawner's slice may put before the ring */
 
     /* Learning whether the lane is right for what is put there. */
@@ -182,6 +183,16 @@ static void adapt_tick(struct thr_worker *w, uint64_t now)
     w->tick_ns = now;
 }
 
+/* As many as there is room for: more would overflow and go back. But always some: what overflows for them is what has been
+ * in the ring for longest, so that a crowd larger than the ring goes round. */
+static uint32_t injector_share(const struct thr_worker *w)
+{
+    uint32_t room = (THR_RING - thr_ring_count(&w->ring)) / 2;
+    if (room < INJECTOR_SHARE_MIN)
+        return INJECTOR_SHARE_MIN;
+    return room < INJECTOR_BATCH ? room : INJECTOR_BATCH;
+}
+
 void thr_worker_tick(struct thr_worker *w)
 {
     uint64_t now = thr_clock_now();
@@ -196,10 +207,7 @@ void thr_worker_tick(struct thr_worker *w)
     }
     thr_worker_enqueue_chain(w, ready.head);
     thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
-    /* As many as there is room for: more would overflow and go back. (An overflow makes room, so they get their turn.) */
-    uint32_t room = (THR_RING - thr_ring_count(&w->ring)) / 2;
-    thr_worker_enqueue_chain(
-        w, thr_injector_take(&w->rt->injector, room < INJECTOR_BATCH ? room : INJECTOR_BATCH));
+    thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, injector_share(w)));
     if (!w->alone && thr_ring_count(&w->ring) > 0)
         thr_idle_notify(w->rt,
                         w); /* for those that went round without a word: thr_worker_requeue() */
@@ -318,7 +326,8 @@ static struct thrum_task *take(struct thr_worker *w)
  * most 128: they count as part of it. A spawned task waits for at most 512 picks for each one spawned before it, besides
  * such slices: the oldest is taken after every eighth batch of at most 16, whatever is spawned meanwhile; else the newest
  * goes first, which keeps fork-join trees small. Timers, inbox and injector are looked at every 61 picks at the latest,
- * more often when tasks take long, and I/O every 50 us; what they bring goes to the end of the ring. So nobody waits
+ * more often when tasks take long, and I/O every 50 us; what they bring goes to the end of the ring. When more tasks are
+ * ready than the ring holds the others wait in the injector, of which at least 16 come at each look. So nobody waits
  * for ever, however the others behave. */
 struct thrum_task *thr_worker_pick_more(struct thr_worker *w)
 {

@@ -190,11 +190,64 @@ static void a_spawned_task_waits_for_so_many_picks_at_most(void **state)
         assert_runs(1, spawned_is_bounded, &spawners);
 }
 
+/* ---- More than the ring holds ---- */
+
+enum { CROWD = 3000, EACH_PICKS = 24 };
+
+static uint64_t turns[CROWD], longest[CROWD];
+
+static int count_turns(void *arg)
+{
+    size_t i = (size_t)(uintptr_t)arg;
+    int err = 0;
+    while (!atomic_load(&over) && !err) {
+        uint64_t before = picks();
+        turns[i]++;
+        err = thrum_yield();
+        uint64_t waited = picks() - before;
+        if (waited > longest[i])
+            longest[i] = waited;
+    }
+    return err;
+}
+
+static int crowd_goes_round(void *arg)
+{
+    (void)arg;
+    thrum_scope scope;
+    atomic_store(&over, false);
+    memset(turns, 0, sizeof(turns));
+    memset(longest, 0, sizeof(longest));
+    thrum_scope_open(&scope, NULL);
+    for (size_t i = 0; i < CROWD; i++)
+        EXPECT_IS(thrum_scope_spawn(&scope, count_turns, (void *)(uintptr_t)i), 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT_IS(thrum_sleep(2 * MS), 0); /* a timer has its turn among them */
+    for (int i = 0; i < BY_BUILD(20, 10, 4); i++) {
+        int err = thrum_yield();
+        EXPECT_IS(err, 0);
+    }
+    atomic_store(&over, true);
+    EXPECT_IS(thrum_scope_close(&scope), 0);
+    for (size_t i = 0; i < CROWD; i++) {
+        EXPECT(turns[i] > 0);
+        EXPECT(longest[i] <= CROWD * EACH_PICKS);
+    }
+    return 0;
+}
+
+static void more_than_the_ring_holds_go_round(void **state)
+{
+    (void)state;
+    assert_runs(1, crowd_goes_round, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ready_task_waits_for_so_many_picks_at_most),
         cmocka_unit_test(a_spawned_task_waits_for_so_many_picks_at_most),
+        cmocka_unit_test(more_than_the_ring_holds_go_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
