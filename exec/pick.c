@@ -10,7 +10,6 @@ enum {
     TICK_NS = 50 * 1000,       /* the clock is looked at about so often */
     POLL_EVERY_NS = 50 * 1000, /* and the outside world */
     INJECTOR_BATCH = 128,
-    INJECTOR_SHARE_MIN = 16,
     FORKS_TURN_MAX = 128, /* tasks that a spawner's slice may put before the ring */
 
     /* Learning whether the lane is right for what is put there. */
@@ -184,12 +183,14 @@ static void adapt_tick(struct thr_worker *w, uint64_t now)
 }
 
 /* As many as there is room for: more would overflow and go back. But always some: what overflows for them is what has been
- * in the ring for longest, so that a crowd larger than the ring goes round. */
-static uint32_t injector_share(const struct thr_worker *w)
+ * in the ring for longest, so that a crowd larger than the ring goes round. Some is one for every four picks: few enough
+ * that most of those that come to the head of the ring are run, not sent back. */
+static uint32_t injector_share(const struct thr_worker *w, uint64_t picks)
 {
     uint32_t room = (THR_RING - thr_ring_count(&w->ring)) / 2;
-    if (room < INJECTOR_SHARE_MIN)
-        return INJECTOR_SHARE_MIN;
+    uint32_t some = (uint32_t)(picks < THR_TICK_PICKS_MAX ? picks : THR_TICK_PICKS_MAX) / 4 + 1;
+    if (room < some)
+        return some;
     return room < INJECTOR_BATCH ? room : INJECTOR_BATCH;
 }
 
@@ -197,6 +198,7 @@ void thr_worker_tick(struct thr_worker *w)
 {
     uint64_t now = thr_clock_now();
     struct thr_wakeups ready = {0};
+    uint64_t picks = thr_load(&w->counts.picks, THR_RELAXED) - w->tick_count;
     adapt_tick(w, now);
     w->to_sample = 1;
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
@@ -207,7 +209,7 @@ void thr_worker_tick(struct thr_worker *w)
     }
     thr_worker_enqueue_chain(w, ready.head);
     thr_worker_enqueue_chain(w, thr_inbox_take_all(&w->inbox));
-    thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, injector_share(w)));
+    thr_worker_enqueue_chain(w, thr_injector_take(&w->rt->injector, injector_share(w, picks)));
     if (!w->alone && thr_ring_count(&w->ring) > 0)
         thr_idle_notify(w->rt,
                         w); /* for those that went round without a word: thr_worker_requeue() */
@@ -327,7 +329,7 @@ static struct thrum_task *take(struct thr_worker *w)
  * such slices: the oldest is taken after every eighth batch of at most 16, whatever is spawned meanwhile; else the newest
  * goes first, which keeps fork-join trees small. Timers, inbox and injector are looked at every 61 picks at the latest,
  * more often when tasks take long, and I/O every 50 us; what they bring goes to the end of the ring. When more tasks are
- * ready than the ring holds the others wait in the injector, of which at least 16 come at each look. So nobody waits
+ * ready than the ring holds the others wait in the injector, of which one comes for every four picks at least. So nobody waits
  * for ever, however the others behave. */
 struct thrum_task *thr_worker_pick_more(struct thr_worker *w)
 {
