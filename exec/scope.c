@@ -148,12 +148,20 @@ static void walk(struct thr_scope *top, struct thr_wakeups *out)
     thr_unlock(&top->lock);
 }
 
+/* True if the calling thread is the only one that the scope's tasks run on: its runtime's only worker. */
+static bool runs_here_alone(const struct thr_scope *top)
+{
+    const struct thr_worker *self = thr_worker_self();
+    if (!self || !self->alone)
+        return false;
+    return top->owner ? thr_task_runtime(top->owner) == self->rt : top == &self->rt->root;
+}
+
 /* Once to mark, once to fire: what opens or is listed between the two sees its mark (C3, C6), under the same locks. */
 void thr_scope_cancel(struct thr_scope *top, struct thr_wakeups *out)
 {
-    struct thr_worker *self = thr_worker_self();
     walk(top, NULL);
-    if (!self || !self->alone)
+    if (!runs_here_alone(top))
         thr_fence_heavy(); /* wait.h (D) */
     walk(top, out);
 }
