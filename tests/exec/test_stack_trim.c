@@ -66,8 +66,10 @@ static int trim_after_many(void *arg)
                floor + (size_t)PARKED / 2 * 4096);  /* by itself only what idles is given back */
         EXPECT(after < floor + (peak - floor) / 8); /* a task's record and its stack's stay */
     }
-    EXPECT_IS(thr_load(&own_pool()->dirty_n, THR_RELAXED), 0);
-    EXPECT_IS(thrum_stack_trim(), 0);
+    /* What other workers hold for their next tasks stays, and the stacks that they are just leaving. */
+    size_t theirs = (thrum_workers() - 1) * (size_t)(own_pool()->cache_max + 1);
+    EXPECT(thr_load(&own_pool()->dirty_n, THR_RELAXED) <= theirs);
+    EXPECT(thrum_stack_trim() <= theirs);
     park_many(256, &peak); /* what was trimmed is used again */
     return 0;
 }
