@@ -237,7 +237,7 @@ static thrum_chan endless = THRUM_CHAN_UNBOUNDED_INIT(struct item);
 
 static void fill_and_drain(thrum_chan *ch, int n)
 {
-    struct item item;
+    struct item item = {0};
     for (int round = 0; round < 5; round++) { /* round the ring's end */
         for (int i = 0; i < n; i++) {
             item = (struct item){.a = i, .text = "text"};
