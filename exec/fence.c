@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/fence.h"
 
+#include "exec/util.h"
+
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,10 +29,16 @@ void thr_fence_init(void)
     pthread_once(&once, find_out);
 }
 
-void thr_fence_heavy(void)
+THR_NOINLINE void thr_fence_heavy(void)
 {
-    if (thr_fence_is_light)
-        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    else
+    if (!thr_fence_is_light) {
         thr_fence_full();
+        return;
+    }
+    /* Without it tasks would run twice: a filter of system calls that was installed meanwhile must not go unnoticed. Out of
+     * memory passes: the kernel may need a mask of processors. */
+    while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        THR_ASSERT(errno == ENOMEM);
+        sched_yield();
+    }
 }

@@ -8,7 +8,12 @@
 
 #include <sys/resource.h>
 
-enum { SLEEPING_SHIFT = 16, SEARCHING_MASK = 0xFFFF, ONE_SLEEPING = 1 << SLEEPING_SHIFT };
+enum {
+    SLEEPING_SHIFT = 16,
+    SEARCHING_MASK = 0xFFFF,
+    ONE_SLEEPING = 1 << SLEEPING_SHIFT,
+    UP = ONE_SLEEPING - 1, /* subtracted: one sleeper less, one searcher more (P1) */
+};
 
 static const uint64_t STANDBY_NS = 300 * THRUM_MICROSECOND;
 
@@ -23,7 +28,7 @@ enum {
     SLEEP_MIN_NS =
         50 *
         1000, /* for a timer: sleeping and waking cost 5 us, and the next timers may come along */
-    NO_SPIN = 1000, /* times, once the core was taken away */
+    NO_SPIN = 200, /* times, once the core was taken away */
 };
 
 static thr_au64 *mask_word(struct thr_runtime *rt, unsigned index)
@@ -66,15 +71,15 @@ static void wake_loop(struct thr_worker *w)
         w->rt->driver->wake(w->loop);
 }
 
-/* The right to wake one: true if somebody sleeps and nobody searches; then we count as the searcher, in the name of the one
- * we are about to wake. */
+/* The right to wake one: true if somebody sleeps and nobody searches; then one of the sleepers counts as the searcher, whom
+ * we are about to claim. */
 static bool begin_waking(struct thr_runtime *rt)
 {
     uint32_t word = thr_load(&rt->idle.word, THR_SEQ_CST); /* (A) */
     do {
         if (word < ONE_SLEEPING || (word & SEARCHING_MASK))
             return false; /* nobody to wake, or somebody who will look (P2) */
-    } while (!thr_cas_weak(&rt->idle.word, &word, word + 1, THR_SEQ_CST, THR_SEQ_CST));
+    } while (!thr_cas_weak(&rt->idle.word, &word, word - UP, THR_SEQ_CST, THR_SEQ_CST));
     return true;
 }
 
@@ -83,26 +88,29 @@ void thr_idle_notify(struct thr_runtime *rt, struct thr_worker *by)
     while (begin_waking(rt)) {
         struct thr_worker *w = claim_any(rt);
         if (w) {
-            thr_fetch_sub(&rt->idle.word, ONE_SLEEPING, THR_SEQ_CST);
             if (by)
                 thr_count(&by->counts.wakes, 1);
             wake_loop(w);
             return;
         }
-        /* The one that slept is just getting up by itself. But while we counted as a searcher others have notified nobody
-         * for our sake: so look again. */
-        thr_fetch_sub(&rt->idle.word, 1, THR_SEQ_CST);
+        /* The one that slept is just getting up by itself. But while it counted as a searcher for us others have notified
+         * nobody for its sake: so look again. */
+        thr_fetch_add(&rt->idle.word, UP, THR_SEQ_CST);
     }
 }
 
 bool thr_idle_wake(struct thr_worker *w)
 {
-    if (!claim(w))
+    if (!(thr_load(mask_word(w->rt, w->index), THR_SEQ_CST) & mask_bit(w->index))) /* (A) */
         return false;
-    /* Its name is off the list of sleepers and on that of searchers, as if notified. */
-    thr_fetch_sub(&w->rt->idle.word, ONE_SLEEPING - 1, THR_SEQ_CST);
-    wake_loop(w);
-    return true;
+    thr_fetch_sub(&w->rt->idle.word, UP, THR_SEQ_CST); /* before the claim: P1 */
+    if (claim(w)) {
+        wake_loop(w);
+        return true;
+    }
+    thr_fetch_add(&w->rt->idle.word, UP, THR_SEQ_CST);
+    thr_idle_notify(w->rt, NULL); /* as there: others have notified nobody meanwhile */
+    return false;
 }
 
 void thr_idle_wake_all(struct thr_runtime *rt)
@@ -151,7 +159,7 @@ void thr_idle_search_end(struct thr_worker *w, bool found)
     if (!found || (before & SEARCHING_MASK) != 1 || before < ONE_SLEEPING)
         return;
     /* Somebody must also be the standby. */
-    if (!thr_load(&w->rt->idle.standby, THR_RELAXED) || work_anywhere(w->rt))
+    if (!thr_load(&w->rt->idle.standby, THR_SEQ_CST) || work_anywhere(w->rt))
         thr_idle_notify(w->rt, w); /* P3 */
 }
 
@@ -165,10 +173,10 @@ static void lie_down(struct thr_worker *w)
 
 static void get_up(struct thr_worker *w)
 {
-    if (claim(w))
-        thr_fetch_sub(&w->rt->idle.word, ONE_SLEEPING, THR_SEQ_CST);
-    else
-        w->searching = true; /* a notifier claimed it and counts it as a searcher (P2) */
+    thr_fetch_sub(&w->rt->idle.word, UP, THR_SEQ_CST);
+    if (!claim(w))
+        thr_fetch_add(&w->rt->idle.word, UP, THR_SEQ_CST); /* a notifier claimed and counted it */
+    w->searching = true; /* until it has found something: P3 holds for whoever gets up */
     thr_store(&w->idle.bell, BELL_AWAKE, THR_RELAXED);
 }
 
@@ -195,18 +203,32 @@ static void rescue(struct thr_worker *w, struct thr_worker *victim, uint64_t now
     w->rt->driver->poll(victim->loop, 0, out);
 }
 
-static void rescue_all(struct thr_worker *w, struct thr_wakeups *out)
+/* Nobody can be called stuck after a shorter time. */
+static bool rescue_is_due(struct thr_runtime *rt, uint64_t now)
 {
-    uint64_t now = thr_clock_now();
-    if (now - w->rt->idle.looked_ns < STANDBY_NS)
-        return; /* woken early: nobody can be called stuck after so short a time */
-    w->rt->idle.looked_ns = now;
+    return now - thr_load(&rt->idle.looked_ns, THR_RELAXED) >= STANDBY_NS;
+}
+
+static void rescue_all(struct thr_worker *w, uint64_t now, struct thr_wakeups *out)
+{
+    if (!rescue_is_due(w->rt, now))
+        return;
+    thr_store(&w->rt->idle.looked_ns, now, THR_RELAXED);
     for (unsigned i = 0; i < w->rt->workers_n; i++) {
         struct thr_worker *victim = &w->rt->workers[i];
         bool asleep = thr_load(mask_word(w->rt, i), THR_RELAXED) & mask_bit(i);
         if (victim != w && !asleep)
             rescue(w, victim, now, out);
     }
+}
+
+/* Before a worker rests: its idle times may each be too short for it to be the standby in one. */
+static void look_after_others(struct thr_worker *w, uint64_t now, struct thr_wakeups *out)
+{
+    if (w->alone || !rescue_is_due(w->rt, now) || !standby_begin(w->rt))
+        return;
+    rescue_all(w, now, out);
+    thr_store(&w->rt->idle.standby, 0, THR_RELEASE);
 }
 
 /* ---- Spinning ---- */
@@ -243,9 +265,10 @@ static void regret(struct thr_worker *w)
     struct rusage usage;
     if (getrusage(RUSAGE_THREAD, &usage) != 0)
         return;
-    if (usage.ru_nivcsw != w->idle.involuntary_n)
+    long known = w->idle.involuntary_n; /* 0: none yet, else one more than there were */
+    if (known && usage.ru_nivcsw != known - 1)
         w->idle.no_spin_n = NO_SPIN;
-    w->idle.involuntary_n = usage.ru_nivcsw;
+    w->idle.involuntary_n = usage.ru_nivcsw + 1;
 }
 
 static bool spin_pays(struct thr_worker *w)
@@ -289,8 +312,7 @@ static void fall_asleep(struct thr_worker *w, uint64_t now, uint64_t next,
         thr_stacks_trim_unwatch(&w->rt->stacks, events == 0 && !was_rung(w));
     if (!standby)
         return;
-    if (events == 0)
-        rescue_all(w, ready);
+    rescue_all(w, thr_clock_now(), ready);
     thr_store(&w->rt->idle.standby, 0, THR_RELEASE); /* -> the next one's swap acquire: looked_ns */
 }
 
@@ -317,8 +339,6 @@ static void take_up(struct thr_worker *w, struct thr_wakeups *ready)
         return;
     }
     thr_worker_wake(w, ready);
-    if (!w->alone && !thr_load(&w->rt->idle.standby, THR_RELAXED))
-        thr_idle_notify(w->rt, w); /* somebody must be it while we run */
 }
 
 void thr_idle_sleep(struct thr_worker *w)
@@ -326,8 +346,11 @@ void thr_idle_sleep(struct thr_worker *w)
     struct thr_wakeups ready = {0};
     uint64_t from = thr_clock_now();
     lie_down(w);
-    if (!work_anywhere(w->rt))
-        rest(w, from, &ready);
+    if (!work_anywhere(w->rt)) {
+        look_after_others(w, from, &ready);
+        if (!ready.head)
+            rest(w, from, &ready);
+    }
     bool rung = was_rung(w) || ready.head;
     get_up(w);
     uint64_t now = thr_clock_now();

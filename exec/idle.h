@@ -4,14 +4,14 @@
  * Roles       notify: whoever has queued a task.  sleep: a worker with nothing to do.
  * State       word = sleeping << 16 | searching.  mask: a bit for each worker that sleeps or is about to.
  * Invariants  P1  a worker sets its bit and counts as sleeping before it looks at all queues for the last time and
- *                 sleeps. Whoever clears the bit takes it out of the count: the worker itself when it wakes by I/O or timer,
- *                 or a notifier, who then owes it a wake() of its loop.
+ *                 sleeps. Whoever clears the bit, the worker itself when it wakes by I/O or timer or a notifier, who then owes it
+ *                 a wake() of its loop, has moved one from sleeping to searching before (and moves it back if another was
+ *                 faster): so a worker that is up is never counted as asleep, nor searches uncounted.
  *             P2  a notifier wakes a worker only if none searches: the searcher will find the task, and before it sleeps
- *                 it looks everywhere again. A worker that is woken by a notifier counts as searching from the notifier's
- *                 compare-and-swap on, so that the next notifier need not wake another.
+ *                 it looks everywhere again. A worker that gets up searches, whoever woke it, until it has found something.
  *             P3  a searcher that finds work stops searching, and if it was the last one it looks at all queues, as a
  *                 sleeper does, and notifies if there is more: that is how waking spreads.
- *             P4  at most half of the workers search.
+ *             P4  at most half of the workers begin to search by themselves.
  * Ordering    (A) notify: store to a queue seq_cst (deque, ring, inbox, injector), then load of word seq_cst
  *                 sleep:  read-modify-write of word and mask seq_cst, then loads of all queues seq_cst
  *                 In the one total order either the notifier sees the sleeper (or searcher), or that one sees the task.
@@ -36,9 +36,8 @@ enum { THR_WORKERS_MAX = 1024 };
 
 struct thr_idle {
     THR_APART thr_au32 word;
-    thr_au32 standby; /* 1: somebody is it */
-    uint64_t
-        looked_ns; /* when the standby looked at the others last; only the standby touches it */
+    thr_au32 standby;   /* 1: somebody is it */
+    thr_au64 looked_ns; /* when the standby looked at the others last; only it writes that */
     thr_au64 mask[THR_WORKERS_MAX / 64];
 };
 
@@ -65,7 +64,7 @@ struct thr_idle_own {
     thr_au32 bell;
     uint64_t usual_ns;  /* how long it is idle, about */
     unsigned no_spin_n; /* so many times it will not spin */
-    long involuntary_n; /* how often the kernel had taken its core by the last spin */
+    long involuntary_n; /* how often the kernel had taken its core by the last spin, plus one */
 };
 
 /* Sleeps in the worker's loop until there may be work. Context: the worker, on its own stack. */
