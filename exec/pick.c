@@ -327,10 +327,10 @@ static struct thrum_task *take(struct thr_worker *w)
  * and one of the spawned ones between two batches), and for the children that the one before spawned in its slice, at
  * most 128: they count as part of it. A spawned task waits for at most 512 picks for each one spawned before it, besides
  * such slices: the oldest is taken after every eighth batch of at most 16, whatever is spawned meanwhile; else the newest
- * goes first, which keeps fork-join trees small. Timers, inbox and injector are looked at every 61 picks at the latest,
- * more often when tasks take long, and I/O every 50 us; what they bring goes to the end of the ring. When more tasks are
- * ready than the ring holds the others wait in the injector, of which one comes for every four picks at least. So nobody waits
- * for ever, however the others behave. */
+ * goes first, which keeps fork-join trees small. Timers, inbox and injector are looked at every 61 picks at the latest
+ * (those from `next`, at most three with each, do not count), more often when tasks take long, and I/O every 50 us; what
+ * they bring goes to the end of the ring. When more tasks are ready than the ring holds the others wait in the injector,
+ * of which one comes for every four picks at least. So nobody waits for ever, however the others behave. */
 struct thrum_task *thr_worker_pick_more(struct thr_worker *w)
 {
     if (--w->picks_to_tick == 0) {

@@ -16,6 +16,8 @@ static inline void thr_worker_prefetch(const struct thr_lane *l, uint32_t index)
     if (index >= thr_load(&l->batch_n, THR_RELAXED))
         return;
     const struct thrum_task *t = thr_load(&l->batch[index], THR_RELAXED);
+    if (!t->stack)
+        return; /* it has never run */
     const char *sp = t->context.sp;
     __builtin_prefetch(sp);
     __builtin_prefetch(sp + THR_CACHE_LINE);
