@@ -104,7 +104,6 @@ static bool must_publish(struct thr_worker *w)
     return false;
 }
 
-/* A task leaves the lane, one of those whose stay is measured. */
 static THR_NOINLINE void judge_stay(struct thr_worker *w)
 {
     uint64_t lay = thr_clock_now() - w->sampled_ns;
@@ -115,11 +114,11 @@ static THR_NOINLINE void judge_stay(struct thr_worker *w)
         thr_store(&w->publish_next, 0, THR_RELAXED);
 }
 
-static struct thrum_task *took(struct thr_worker *w, struct thrum_task *task)
+/* A task left the lane: if a stay is being measured it ends. */
+static void took(struct thr_worker *w)
 {
     if (w->sampled_ns)
         judge_stay(w);
-    return task;
 }
 
 void thr_worker_wake(struct thr_worker *w, struct thr_wakeups *list)
@@ -167,11 +166,12 @@ bool thr_worker_has_work(const struct thr_worker *w)
 
 /* ---- Picking ---- */
 
-/* So that the clock is looked at every TICK_NS or so, whether picks take 10 ns or 50 us. */
-static void adapt_tick(struct thr_worker *w, uint64_t now)
+/* So that the clock is looked at every TICK_NS or so, whether picks take 10 ns or 50 us. Returns: how many picks there were
+ * since the last look. */
+static uint64_t adapt_tick(struct thr_worker *w, uint64_t now)
 {
-    uint64_t count = thr_load(&w->counts.picks, THR_RELAXED);
-    uint64_t per_pick = (now - w->tick_ns) / (count - w->tick_count + 1) + 1;
+    uint64_t count = thr_load(&w->counts.picks, THR_RELAXED), since = count - w->tick_count;
+    uint64_t per_pick = (now - w->tick_ns) / (since + 1) + 1;
     uint64_t picks = TICK_NS / per_pick;
     if (picks < 1)
         picks = 1;
@@ -180,6 +180,7 @@ static void adapt_tick(struct thr_worker *w, uint64_t now)
     w->picks_to_tick = (unsigned)picks;
     w->tick_count = count;
     w->tick_ns = now;
+    return since;
 }
 
 /* As many as there is room for: more would overflow and go back. But always some: what overflows for them is what has been
@@ -198,8 +199,7 @@ void thr_worker_tick(struct thr_worker *w)
 {
     uint64_t now = thr_clock_now();
     struct thr_wakeups ready = {0};
-    uint64_t picks = thr_load(&w->counts.picks, THR_RELAXED) - w->tick_count;
-    adapt_tick(w, now);
+    uint64_t picks = adapt_tick(w, now);
     w->to_sample = 1;
     thr_count(&w->counts.timers, thr_timers_expire(&w->timers, now, &ready));
     if (now - w->polled_ns >= POLL_EVERY_NS) {
@@ -320,7 +320,9 @@ static struct thrum_task *take(struct thr_worker *w)
     if (!t)
         t = take_queued(w);
     thr_lane_leave(&w->lane);
-    return t ? took(w, t) : NULL;
+    if (t)
+        took(w);
+    return t;
 }
 
 /* Fairness. In the ring a task waits, for each one before it there, for at most 5 picks (three from `next`, the ring's own,
@@ -364,8 +366,10 @@ struct thrum_task *thr_worker_take_child(struct thr_worker *w, const struct thr_
     if (is_child)
         thr_store(&w->lane.newest, NULL, THR_RELAXED);
     thr_lane_leave(&w->lane);
+    if (is_child)
+        took(w);
     if (t)
-        return is_child ? took(w, t) : NULL;
+        return is_child ? t : NULL;
     t = thr_deque_pop(&w->forks);
     if (!t || (t->kind == THR_TASK_CHILD && t->in.child.home == scope))
         return t;
@@ -382,7 +386,7 @@ bool thr_worker_take_newest(struct thr_worker *w, const struct thrum_task *task)
     if (newest)
         thr_store(&w->lane.newest, NULL, THR_RELAXED);
     thr_lane_leave(&w->lane);
-    if (newest && w->sampled_ns)
-        judge_stay(w);
+    if (newest)
+        took(w);
     return newest;
 }

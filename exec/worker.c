@@ -47,11 +47,14 @@ static bool bind_stack(struct thr_worker *w, struct thrum_task *task)
     return true;
 }
 
-/* Picks a task that can run; one for which there is no stack ends with -ENOMEM. */
-static struct thrum_task *pick_runnable(struct thr_worker *w)
+/* Picks a task that can run; one for which there is no stack ends with -ENOMEM. spare: NULL, or the stack of a task that has
+ * ended, which a new one that wants one of its size takes over. */
+static inline struct thrum_task *pick_runnable(struct thr_worker *w, struct thr_stack *spare)
 {
     for (;;) {
         struct thrum_task *t = thr_worker_pick(w);
+        if (spare && t && !t->stack && t->stack_class == spare->class)
+            t->stack = spare;
         if (!t || t->stack || bind_stack(w, t))
             return t;
         thr_runtime_task_done(w, t, -ENOMEM, false);
@@ -117,7 +120,7 @@ THR_NOINLINE void thr_worker_suspend(enum thr_after after)
     if (THR_UNLIKELY(from->called))
         thr_call_publish(from);
     thr_fork_before_suspend(w);
-    struct thrum_task *to = pick_runnable(w);
+    struct thrum_task *to = pick_runnable(w, NULL);
     if (!to && after == THR_AFTER_YIELD) {
         w->budget = SLICE_OPERATIONS;
         return; /* nobody else wants to run */
@@ -160,19 +163,6 @@ leave_for_good(struct thr_worker *w, struct thr_stack *stack, struct thrum_task 
     switch_to(w, &nowhere, to, true);
 }
 
-/* Picks the next task for a stack whose task has ended: it is taken over by a new one that wants one of this size. */
-static struct thrum_task *pick_for(struct thr_worker *w, struct thr_stack *stack)
-{
-    for (;;) {
-        struct thrum_task *t = thr_worker_pick(w);
-        if (t && !t->stack && t->stack_class == stack->class)
-            t->stack = stack;
-        if (!t || t->stack || bind_stack(w, t))
-            return t;
-        thr_runtime_task_done(w, t, -ENOMEM, false);
-    }
-}
-
 /* Where each stack begins. A burst of new tasks runs here one after the other, without a switch. */
 THR_NORETURN __attribute__((used)) void
 thr_task_root(void); /* used: by thr_context_entry() alone */
@@ -186,7 +176,7 @@ void thr_task_root(void)
         struct thr_worker *w = thr_worker_self();
         w->current = NULL;
         if (!to)
-            to = pick_for(w, stack);
+            to = pick_runnable(w, stack);
         if (to && to->stack == stack) {
             set_current(w, to);
             continue;
@@ -347,7 +337,7 @@ void thr_worker_main(struct thr_worker *w)
     thr_alt_stack_enter(&alt);
     enter_thread(w);
     for (;;) {
-        struct thrum_task *t = pick_runnable(w);
+        struct thrum_task *t = pick_runnable(w, NULL);
         if (!t)
             t = thr_worker_search(w);
         if (t) {
