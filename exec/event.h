@@ -6,6 +6,9 @@
 #include "exec/wait.h"
 #include <thrum/sync.h>
 
+/* The bits of an event's word, and of a timer's, which is an event that fires by itself. */
+enum { THR_EVENT_SET = 1, THR_EVENT_WAITERS = 2 };
+
 /* Links w, a waiter of the current task's open wait, unless the event is set.
  *
  * Returns: true if it is set: w is not linked, do not park. Context: task. */

@@ -7,6 +7,7 @@
  *                 does but for unlocking: so whoever finds it given up, or was woken by it, has only to see the lock free
  *                 and the storage is theirs (thr_waitq_settle).
  * Locks       the timers' lock before the event's. */
+#include "exec/event.h"
 #include "exec/running.h"
 #include "exec/timer.h"
 #include "exec/util.h"
@@ -14,9 +15,6 @@
 #include "exec/worker.h"
 
 #include <thrum/timer.h>
-
-/* The event's word, as in event.c. */
-enum { SET = 1, WAITERS = 2 };
 
 /* What thrum_timer really is. */
 struct timer {
@@ -58,9 +56,9 @@ static uint64_t fire(struct thr_timer *node, uint64_t now, struct thr_wakeups *o
     thr_lock(&t->event.lock);
     if (period_ns)
         thr_count(&t->ticks, count_periods(t, period_ns, now, &next));
-    thr_fetch_or(&t->event.word, SET, THR_RELEASE);
+    thr_fetch_or(&t->event.word, THR_EVENT_SET, THR_RELEASE);
     thr_waitlist_fire_all(&t->event.list, THR_FIRED_OK, out);
-    thr_waitq_mend(&t->event, WAITERS);
+    thr_waitq_mend(&t->event, THR_EVENT_WAITERS);
     if (!next)
         thr_store(&node->timers, NULL, THR_RELEASE); /* O2 */
     thr_unlock(&t->event.lock);
@@ -73,7 +71,7 @@ static uint64_t fire(struct thr_timer *node, uint64_t now, struct thr_wakeups *o
 static void renew(struct timer *t, uint64_t period_ns)
 {
     thr_lock(&t->event.lock);
-    thr_fetch_and(&t->event.word, ~(uint32_t)SET, THR_RELAXED);
+    thr_fetch_and(&t->event.word, ~(uint32_t)THR_EVENT_SET, THR_RELAXED);
     thr_store(&t->period_ns, period_ns, THR_RELAXED);
     thr_store(&t->ticks, 0, THR_RELAXED);
     thr_store(&t->taken, 0, THR_RELAXED);
@@ -85,7 +83,7 @@ static bool set(struct timer *t, struct thr_worker *w, uint64_t deadline_ns, uin
 {
     bool was_armed = thr_timer_claim(&w->timers, &t->node);
     /* The usual case, a time limit that is moved on, needs none of this. */
-    if ((thr_load(&t->event.word, THR_RELAXED) & SET) || period_ns ||
+    if ((thr_load(&t->event.word, THR_RELAXED) & THR_EVENT_SET) || period_ns ||
         thr_load(&t->period_ns, THR_RELAXED))
         renew(t, period_ns);
     t->node.task = NULL;
@@ -132,7 +130,7 @@ static void take_ticks(struct timer *t)
     uint64_t ticks = thr_load(&t->ticks, THR_RELAXED);
     uint64_t n = ticks - thr_load(&t->taken, THR_RELAXED);
     if (thr_load(&t->period_ns, THR_RELAXED)) /* unless it was set anew meanwhile */
-        thr_fetch_and(&t->event.word, ~(uint32_t)SET, THR_RELAXED);
+        thr_fetch_and(&t->event.word, ~(uint32_t)THR_EVENT_SET, THR_RELAXED);
     if (n > 1)
         thr_count(&t->missed, n - 1);
     thr_store(&t->taken, ticks, THR_RELAXED);
